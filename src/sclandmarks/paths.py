@@ -1,0 +1,55 @@
+"""Where everything lives, relative to the root of the DVC repository (the working directory)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DATASETS = Path("datasets.yaml")
+RAW = Path("data/raw")
+SPLIT = Path("data/split.parquet")
+EXPRESSION = Path("data/processed")
+PANELS = Path("panels")
+TARGETS = Path("data/targets.parquet")
+MODELS = Path("models")
+METRICS = Path("metrics")
+COMPARISON = METRICS / "comparison.json"
+REPORTS = Path("reports")
+TABLES = REPORTS / "tables"
+FIGURES = REPORTS / "figures"
+REPORT = REPORTS / "report.html"
+STATE = Path("state")
+DOWNLOADS = STATE / "downloads"
+CHECKPOINTS = STATE / "checkpoints"
+MLFLOW_DATABASE = STATE / "mlflow.db"
+MLFLOW_ARTIFACTS = STATE / "mlartifacts"
+
+
+def raw(dataset: str) -> Path:
+    """Folder of the raw matrix of one data set."""
+    return RAW / dataset
+
+
+def panel(name: str) -> Path:
+    """Table of one panel."""
+    return PANELS / f"{name}.parquet"
+
+
+def panel_history(name: str) -> Path:
+    """Path or training history of one panel."""
+    return METRICS / "panels" / f"{name}.history.parquet"
+
+
+def panel_metrics(name: str) -> Path:
+    """Figures of one panel's selection."""
+    return METRICS / "panels" / f"{name}.json"
+
+
+def model(fit: str) -> Path:
+    """Folder of one fitted predictor."""
+    return MODELS / fit
+
+
+def fit_metrics(fit: str) -> Path:
+    """Training metrics of one fitted predictor."""
+    return METRICS / "fits" / f"{fit}.json"
