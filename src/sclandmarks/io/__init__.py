@@ -1,0 +1,1 @@
+"""Data in and out: the only place that opens files."""

@@ -1,0 +1,57 @@
+"""Writing that never leaves half a file: write aside, flush to disk, then rename."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it takes the place of `path` only when the block ends without error.
+
+    Parameters
+    ----------
+    path : Path
+        The final file; its folder is made.
+
+    Raises
+    ------
+    OSError
+        As the file system raises it (full disk, no permission), with a note that names the file.
+        What was at `path` before is still there, and the file aside is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        _flush(aside)
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(path)
+    except BaseException as error:
+        error.add_note(f"while writing {path}; nothing half-written was left there")
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all."""
+    with write_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
