@@ -1,0 +1,1 @@
+"""From raw counts to the processed matrix: join, split, filter, normalise."""
