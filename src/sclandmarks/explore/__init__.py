@@ -1,0 +1,1 @@
+"""A first look at the processed cells."""
