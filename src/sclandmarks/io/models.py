@@ -1,0 +1,101 @@
+"""A fitted predictor on disk: model.json, weights.safetensors, history.parquet. No pickle anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+
+from sclandmarks import schema
+from sclandmarks.errors import SchemaError
+from sclandmarks.io.atomic import write_aside
+from sclandmarks.io.tables import read_json, write_json, write_table
+from sclandmarks.learn.task import history_table
+from sclandmarks.params import Unit
+from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.modules import Spec, build
+
+WEIGHTS = "weights.safetensors"
+ABOUT = "model.json"
+HISTORY = "history.parquet"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A predictor read back.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In eval mode, on the CPU.
+    landmarks, targets : list of str
+        Gene ids of its inputs and outputs, in order.
+    about : dict
+        Panel, predictor, scale, normalisation and what was chosen.
+    """
+
+    module: nn.Module
+    landmarks: list[str]
+    targets: list[str]
+    about: dict[str, Any]
+
+    @property
+    def unit(self) -> Unit:
+        """Scale of inputs and outputs: log or counts."""
+        return "counts" if self.about.get("scale") == "counts" else "log"
+
+
+def save_model(
+    folder: Path, fitted: Fitted, landmarks: Sequence[str], targets: Sequence[str], about: dict[str, Any]
+) -> None:
+    """Write a fitted predictor; model.json comes last and carries the hash of the weights."""
+    from safetensors.torch import save_file
+
+    (folder / ABOUT).unlink(missing_ok=True)
+    write_table(folder / HISTORY, history_table(fitted.history), schema.HISTORY)
+    with write_aside(folder / WEIGHTS) as aside:
+        save_file({name: value.contiguous() for name, value in fitted.module.state_dict().items()}, aside)
+    facts = {
+        **about,
+        "spec": asdict(fitted.spec),
+        "landmarks": list(landmarks),
+        "targets": list(targets),
+        "chosen": fitted.chosen,
+        "best_step": fitted.best_step,
+        "sha256": weights_hash(folder),
+    }
+    write_json(folder / ABOUT, facts)
+
+
+def load_model(folder: Path) -> SavedModel:
+    """Read a fitted predictor.
+
+    Raises
+    ------
+    SchemaError
+        If a file is missing or cut, or weights and model.json do not belong together.
+    """
+    from safetensors.torch import load_file
+
+    about = read_json(folder / ABOUT)
+    remedy = f"Delete {folder} and run `dvc repro`, or `dvc pull`."
+    try:
+        spec = Spec(**about.pop("spec"))
+        landmarks, targets, want = about.pop("landmarks"), about.pop("targets"), about["sha256"]
+        if weights_hash(folder) != want:
+            raise SchemaError(f"the weights that {folder / ABOUT} names", "a file with another hash", remedy)
+        module = build(spec)
+        module.load_state_dict(load_file(folder / WEIGHTS))
+    except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
+        raise SchemaError(f"a predictor in {folder}", f"{type(error).__name__}: {error}", remedy) from error
+    return SavedModel(module.eval(), landmarks, targets, about)
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the weights of a saved model."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()

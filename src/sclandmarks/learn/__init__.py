@@ -1,0 +1,1 @@
+"""Learning from batches: tasks, losses, epochs. Shared by selectors and predictors."""

@@ -1,0 +1,28 @@
+"""The study's network, shared by its selection and its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def paper_layers(n_inputs: int, n_outputs: int, width: int, depth: int, dropout: float) -> nn.Sequential:
+    """Build the study's network: `depth` blocks of Linear, Dropout, ReLU, then Linear."""
+    sizes = [n_inputs] + [width] * depth
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.Dropout(dropout), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_outputs))
+
+
+def seeded(make: Callable[[], Module], seed: int) -> Module:
+    """Call `make` with torch's random stream seeded, and leave the stream as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
