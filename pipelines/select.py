@@ -1,0 +1,39 @@
+"""Stage select@NAME: training cells -> panels/NAME.parquet."""
+
+import sys
+
+from sclandmarks import paths, schema
+from sclandmarks.io.learning import LearningData
+from sclandmarks.io.tables import write_json, write_table
+from sclandmarks.learn.task import Hooks, history_table
+from sclandmarks.params import load_params
+from sclandmarks.runtime.device import open_device
+from sclandmarks.runtime.logs import run_stage
+from sclandmarks.select import SELECTORS, SelectionTask
+from sclandmarks.tracking import open_tracker
+
+
+def main(name: str) -> None:
+    params, data = load_params(), LearningData()
+    panel, n_landmarks, device = params.panels[name], params.select.n_landmarks, open_device(params.runtime)
+    train, validation = data.batches("train", panel), data.batches("validation", panel)
+    task = SelectionTask(train, validation, data.genes, n_landmarks, device)
+    checkpoint = data.checkpoint(f"select-{name}", panel)
+    about = {"panel": panel.model_dump(), "select": params.select.model_dump()}
+    tags, read = {"panel": name, "dataset": params.data.label}, [paths.EXPRESSION, paths.SPLIT]
+    with (
+        open_tracker(params.tracking, "select") as tracker,
+        tracker.run(f"select {name}", params=about, tags=tags, inputs=read) as run,
+    ):
+        selected = SELECTORS[panel.selector](task, panel, Hooks(run.log_metrics, checkpoint))
+        metrics = {"n_landmarks": selected.panel.height, **selected.facts}
+        write_table(paths.panel(name), selected.panel, schema.PANEL)
+        write_table(paths.panel_history(name), history_table(selected.history), schema.HISTORY)
+        write_json(paths.panel_metrics(name), metrics)
+        run.log_table("panel", selected.panel)
+        run.log_metrics(metrics)
+    checkpoint.remove()
+
+
+if __name__ == "__main__":
+    run_stage(lambda: main(sys.argv[1]))

@@ -1,0 +1,21 @@
+"""Selectors: from training cells to a ranked panel of landmark genes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sclandmarks.select.base import Selected, SelectionTask
+from sclandmarks.select.group_lasso import select_group_lasso
+from sclandmarks.select.paper import select_paper_f910
+from sclandmarks.select.simple import select_l1000, select_random, select_top_variance
+
+SELECTORS: dict[str, Callable[[SelectionTask, Any, Any], Selected]] = {
+    "l1000": select_l1000,
+    "random": select_random,
+    "top_variance": select_top_variance,
+    "paper_f910": select_paper_f910,
+    "group_lasso": select_group_lasso,
+}
+
+__all__ = ["SELECTORS", "Selected", "SelectionTask"]

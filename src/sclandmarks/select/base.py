@@ -1,0 +1,82 @@
+"""What every selector takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+import torch
+
+from sclandmarks.errors import PanelError
+from sclandmarks.learn.task import Step
+from sclandmarks.matrix import Batches
+
+
+@dataclass(frozen=True)
+class SelectionTask:
+    """From which cells and genes a panel is chosen.
+
+    Parameters
+    ----------
+    train, validation : Batches
+        Training cells; held-back cells, for early stopping alone.
+    genes : polars.DataFrame
+        As `schema.GENES`, in the order of the columns of the batches.
+    n_landmarks : int
+        Size of the panel.
+    device : torch.device
+
+    Raises
+    ------
+    PanelError
+        If the panel would not leave a gene to predict.
+    """
+
+    train: Batches
+    validation: Batches
+    genes: pl.DataFrame
+    n_landmarks: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        """Check the size of the panel."""
+        if not 0 < self.n_landmarks < self.genes.height:
+            raise PanelError(
+                f"a panel smaller than the {self.genes.height} genes of the matrix",
+                f"select.n_landmarks = {self.n_landmarks}",
+                "Lower select.n_landmarks in params.yaml, or relax the gene filter of prepare.",
+            )
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A ranked panel.
+
+    Parameters
+    ----------
+    panel : polars.DataFrame
+        As `schema.PANEL`, first choice first.
+    history : list of Step
+        Epochs of a training, or places on a path.
+    facts : dict
+        Certificates and counts: duality gap, landmarks missing, ...
+    """
+
+    panel: pl.DataFrame
+    history: list[Step] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def rank_genes(
+    genes: pl.DataFrame, order: Sequence[int], scores: Sequence[float | None], reasons: Sequence[str]
+) -> pl.DataFrame:
+    """Make the panel table of the genes at positions `order`, with the score and the reason of each."""
+    return genes[list(order)].select(
+        pl.int_range(1, len(order) + 1, dtype=pl.Int32).alias("rank"),
+        "gene_id",
+        "symbol",
+        "ensembl_id",
+        pl.Series("score", scores, dtype=pl.Float64),
+        pl.Series("reason", reasons, dtype=pl.String),
+    )
