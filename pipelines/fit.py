@@ -1,0 +1,39 @@
+"""Stage fit@NAME: the genes of a panel in, all others out -> models/NAME."""
+
+import sys
+
+from sclandmarks import paths, schema
+from sclandmarks.io.learning import LearningData
+from sclandmarks.io.models import save_model
+from sclandmarks.io.tables import read_table, write_json
+from sclandmarks.learn.task import Hooks, Task, split_genes
+from sclandmarks.params import load_params
+from sclandmarks.predict import PREDICTORS
+from sclandmarks.runtime.device import open_device
+from sclandmarks.runtime.logs import run_stage
+from sclandmarks.tracking import open_tracker
+
+
+def main(name: str) -> None:
+    params, data = load_params(), LearningData()
+    fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
+    panel = read_table(paths.panel(fit.panel), schema.PANEL)["gene_id"].to_list()
+    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel))
+    train, validation = data.batches("train", settings), data.batches("validation", settings)
+    task = Task(train, validation, inputs, outputs, open_device(params.runtime))
+    read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
+    checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
+    about, tags = fit.model_dump() | {"fit": settings.model_dump()}, fit.model_dump() | {"dataset": params.data.label}
+    title = f"fit {fit.panel} + {fit.predictor}"
+    with open_tracker(params.tracking, "fit") as record, record.run(title, params=about, tags=tags, inputs=read) as run:
+        fitted = PREDICTORS[settings.method](task, settings, Hooks(run.log_metrics, checkpoint))
+        targets = data.genes["gene_id"].gather(outputs.numpy()).to_list()
+        save_model(paths.model(name), fitted, panel, targets, fit.model_dump() | {"scale": settings.unit})
+        write_json(paths.fit_metrics(name), fitted.chosen)
+        run.log_metrics(fitted.chosen)
+        run.log_model(fitted.module, task.example(), fitted.best_step)
+    checkpoint.remove()
+
+
+if __name__ == "__main__":
+    run_stage(lambda: main(sys.argv[1]))

@@ -1,0 +1,25 @@
+"""Predictors: from the panel's expression to that of the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sclandmarks.learn.task import Hooks, Task
+from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.constant import fit_mean, fit_zero
+from sclandmarks.predict.linear import fit_reduced_rank, fit_ridge
+from sclandmarks.predict.networks import fit_network, fit_paper_network
+from sclandmarks.predict.sgd import fit_paper_linear
+
+PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
+    "zero": fit_zero,
+    "mean": fit_mean,
+    "paper_linear": fit_paper_linear,
+    "ridge": fit_ridge,
+    "reduced_rank": fit_reduced_rank,
+    "paper_network": fit_paper_network,
+    "network": fit_network,
+}
+
+__all__ = ["PREDICTORS", "Fitted", "Hooks", "Task"]

@@ -1,0 +1,176 @@
+"""Ridge and reduced-rank ridge regression in closed form, from one pass over the training cells."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sclandmarks.learn.task import Hooks, Step, Task
+from sclandmarks.moments import Moments, gather
+from sclandmarks.params import ReducedRankPredictor, RidgePredictor
+from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.modules import LowRank, Spec, build
+
+log = logging.getLogger(__name__)
+
+DECADES = (-2.0, 6.0)
+STEPS_PER_DECADE = 4
+MAX_WIDENINGS = 3
+
+
+class Eigen(NamedTuple):
+    """Training moments in the eigenbasis of the panel: S = V diag(d) V', C = V' S_xy."""
+
+    d_L: Tensor
+    V_LL: Tensor
+    C_LT: Tensor
+    mean_L: Tensor
+    mean_T: Tensor
+
+
+def fit_ridge(task: Task, settings: RidgePredictor, hooks: Hooks) -> Fitted:
+    """Minimise sum |y - x B - b|^2 + lambda |B|^2; lambda is the best on the held-back cells.
+
+    The grid reaches from 1e-2 to 1e6 times the mean eigenvalue of the panel's scatter matrix; a choice at an edge
+    widens it, and is warned about when widening does not help.
+    """
+    eigen = _eigen(task)
+    grid, errors = _search(lambda lambdas: _ridge_errors(task, eigen, lambdas), eigen)
+    best = min(range(len(grid)), key=lambda i: errors[i])
+    B_LT = eigen.V_LL @ (eigen.C_LT / (eigen.d_L + grid[best]).unsqueeze(1))
+    spec = Spec("linear", task.n_landmarks, task.n_targets)
+    module = build(spec)
+    bias_T = eigen.mean_T - eigen.mean_L @ B_LT
+    module.load_state_dict({"weight": B_LT.T.float().contiguous(), "bias": bias_T.float()})
+    history = [Step(i, {"lambda": grid[i], "validation_mse": errors[i]}) for i in range(len(grid))]
+    _report(history, hooks)
+    return Fitted(module.eval(), spec, history, best, {"lambda": grid[best], "validation_mse": errors[best]})
+
+
+def fit_reduced_rank(task: Task, settings: ReducedRankPredictor, hooks: Hooks) -> Fitted:
+    """Ridge whose fitted values are projected on their leading principal axes.
+
+    With M = diag(d / sqrt(d + lambda)) ... the fitted values' scatter is B' S B; its leading eigenvectors come from
+    the small side, an n_landmarks x n_landmarks problem. Rank and lambda are the best pair on the held-back cells.
+    """
+    eigen = _eigen(task)
+    ranks = _ranks(min(settings.max_rank, task.n_landmarks, task.n_targets))
+    table: dict[float, list[float]] = {}
+
+    def errors_at(lambdas: list[float]) -> list[float]:
+        for value in lambdas:
+            table[value] = _rank_errors(task, eigen, value, ranks)
+        return [min(table[value]) for value in lambdas]
+
+    grid, errors = _search(errors_at, eigen)
+    best = min(range(len(grid)), key=lambda i: errors[i])
+    rank = ranks[min(range(len(ranks)), key=lambda i: table[grid[best]][i])]
+    history = [Step(i, {"lambda": grid[i], "validation_mse": errors[i]}) for i in range(len(grid))]
+    _report(history, hooks)
+    chosen = {"lambda": grid[best], "rank": float(rank), "validation_mse": errors[best]}
+    spec = Spec("low_rank", task.n_landmarks, task.n_targets, rank=rank)
+    return Fitted(_low_rank(eigen, grid[best], spec), spec, history, best, chosen)
+
+
+def _low_rank(eigen: Eigen, lambda_: float, spec: Spec) -> LowRank:
+    F_LR, B_RT = _factors(eigen, lambda_, spec.rank)
+    module = LowRank(spec)
+    values = {"center": eigen.mean_L, "A_LR": eigen.V_LL @ F_LR, "B_RT": B_RT, "bias": eigen.mean_T}
+    module.load_state_dict({name: value.float().contiguous() for name, value in values.items()})
+    module.eval()
+    return module
+
+
+def _eigen(task: Task) -> Eigen:
+    moments: Moments = gather(task.train.in_order(), task.inputs, task.device)
+    S_LL = moments.S_LG[:, task.inputs]
+    d_L, V_LL = torch.linalg.eigh(S_LL)
+    C_LT = V_LL.T @ moments.S_LG[:, task.outputs]
+    return Eigen(d_L.clamp(min=0), V_LL, C_LT, moments.mean_G[task.inputs], moments.mean_G[task.outputs])
+
+
+def _factors(eigen: Eigen, lambda_: float, rank: int) -> tuple[Tensor, Tensor]:
+    """Factors F (L x R), B (R x T) of the ridge coefficients in the eigenbasis, cut to a rank.
+
+    The fitted values are Z Q with Z'Z = diag(d) and Q = C / (d + lambda). With P = diag(sqrt d) Q = U s W', the
+    projection on the leading R axes of W is Q W_R W_R'.
+    """
+    Q_LT = eigen.C_LT / (eigen.d_L + lambda_).unsqueeze(1)
+    P_LT = eigen.d_L.sqrt().unsqueeze(1) * Q_LT
+    s2_L, U_LL = torch.linalg.eigh(P_LT @ P_LT.T)
+    order = torch.argsort(s2_L, descending=True)[:rank]
+    W_RT = (U_LL[:, order].T @ P_LT) / s2_L[order].clamp(min=1e-30).sqrt().unsqueeze(1)
+    return Q_LT @ W_RT.T, W_RT
+
+
+def _search(errors_at: Callable[[list[float]], list[float]], eigen: Eigen) -> tuple[list[float], list[float]]:
+    """Evaluate a wide grid of lambdas, widened as long as the best one lies at an edge."""
+    scale = float(eigen.d_L.mean()) or 1.0
+    low, high = DECADES
+    exponents = _exponents(low, high)
+    errors = dict(zip(exponents, errors_at([scale * 10**e for e in exponents]), strict=True))
+    for _ in range(MAX_WIDENINGS):
+        best = min(errors, key=lambda e: errors[e])
+        if min(errors) < best < max(errors):
+            break
+        more = (
+            _exponents(max(errors), max(errors) + 2)[1:]
+            if best == max(errors)
+            else _exponents(min(errors) - 2, min(errors))[:-1]
+        )
+        errors |= dict(zip(more, errors_at([scale * 10**e for e in more]), strict=True))
+    else:
+        log.warning("the best lambda lies at the edge of the grid, however wide: the panel explains nothing, or all")
+    ordered = sorted(errors)
+    return [scale * 10**e for e in ordered], [errors[e] for e in ordered]
+
+
+def _exponents(low: float, high: float) -> list[float]:
+    return [low + i / STEPS_PER_DECADE for i in range(round((high - low) * STEPS_PER_DECADE) + 1)]
+
+
+def _ranks(largest: int) -> list[int]:
+    """All ranks up to 10, then steps of about a tenth."""
+    ranks, rank = [], 1
+    while rank <= largest:
+        ranks.append(rank)
+        rank += max(1, rank // 10)
+    return ranks
+
+
+@torch.no_grad()
+def _ridge_errors(task: Task, eigen: Eigen, lambdas: list[float]) -> list[float]:
+    sums = torch.zeros(len(lambdas), dtype=torch.float64)
+    for Z_BL, R_BT in _held_back(task, eigen):
+        for i, value in enumerate(lambdas):
+            shrunk = (Z_BL / (eigen.d_L.float() + value)) @ eigen.C_LT.float()
+            sums[i] += (R_BT - shrunk).square().sum(dtype=torch.float64)
+    return (sums / (task.validation.n_cells * task.n_targets)).tolist()
+
+
+@torch.no_grad()
+def _rank_errors(task: Task, eigen: Eigen, lambda_: float, ranks: list[int]) -> list[float]:
+    """Held-back MSE at every rank: each axis lowers the squared error by 2 a.b - a^2, as the axes are orthonormal."""
+    F_LR, W_RT = _factors(eigen, lambda_, ranks[-1])
+    gain_R, total = torch.zeros(ranks[-1], dtype=torch.float64), 0.0
+    for Z_BL, R_BT in _held_back(task, eigen):
+        a_BR, b_BR = Z_BL @ F_LR.float(), R_BT @ W_RT.float().T
+        gain_R += (2 * a_BR * b_BR - a_BR.square()).sum(0, dtype=torch.float64)
+        total += float(R_BT.square().sum(dtype=torch.float64))
+    left = total - torch.cumsum(gain_R, 0)
+    return [float(left[rank - 1]) / (task.validation.n_cells * task.n_targets) for rank in ranks]
+
+
+def _held_back(task: Task, eigen: Eigen) -> Iterator[tuple[Tensor, Tensor]]:
+    for x_BL, y_BT in task.pairs(task.validation.in_order()):
+        Z_BL = (x_BL.cpu() - eigen.mean_L.float()) @ eigen.V_LL.float()
+        yield Z_BL, y_BT.cpu() - eigen.mean_T.float()
+
+
+def _report(history: list[Step], hooks: Hooks) -> None:
+    for step in history:
+        hooks.on_epoch(step.metrics, step.step)

@@ -1,0 +1,109 @@
+"""The torch modules of all predictors, built from a small spec so that weights alone need be stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from sclandmarks.learn.layers import paper_layers
+
+Kind = Literal["constant", "linear", "low_rank", "paper_network", "network"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape of a module.
+
+    Parameters
+    ----------
+    kind : str
+    n_landmarks, n_targets : int
+    width, depth, rank : int
+        Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none.
+    dropout : float
+    """
+
+    kind: Kind
+    n_landmarks: int
+    n_targets: int
+    width: int = 0
+    depth: int = 0
+    rank: int = 0
+    dropout: float = 0.0
+
+
+class Constant(nn.Module):
+    """y = b for every cell."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(spec.n_targets))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return the constants for each cell, shape (B, n_targets)."""
+        return x_BL[:, :1] * 0 + self.bias
+
+
+class LowRank(nn.Module):
+    """y = (x - m) A B + b, with A (n_landmarks x rank) and B (rank x n_targets)."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.center = nn.Parameter(torch.zeros(spec.n_landmarks))
+        self.A_LR = nn.Parameter(torch.zeros(spec.n_landmarks, spec.rank))
+        self.B_RT = nn.Parameter(torch.zeros(spec.rank, spec.n_targets))
+        self.bias = nn.Parameter(torch.zeros(spec.n_targets))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        return (x_BL - self.center) @ self.A_LR @ self.B_RT + self.bias
+
+
+class Block(nn.Module):
+    """x + dropout(relu(W x + b)): a residual block."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BH: Tensor) -> Tensor:
+        """Return hidden values of the same shape."""
+        return cast(Tensor, x_BH + self.dropout(torch.relu(self.linear(x_BH))))
+
+
+class Network(nn.Module):
+    """Standardised input, one ReLU layer, residual blocks, linear output that starts at the training mean."""
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(spec.n_landmarks))
+        self.register_buffer("scale", torch.ones(spec.n_landmarks))
+        self.first = nn.Linear(spec.n_landmarks, spec.width)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.blocks = nn.Sequential(*[Block(spec.width, spec.dropout) for _ in range(spec.depth)])
+        self.last = nn.Linear(spec.width, spec.n_targets)
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        x_BL = (x_BL - self.center) * self.scale
+        return cast(Tensor, self.last(self.blocks(self.dropout(torch.relu(self.first(x_BL))))))
+
+
+def build(spec: Spec) -> nn.Module:
+    """Build the module of a spec, with weights still to be set or trained."""
+    if spec.kind == "constant":
+        return Constant(spec)
+    if spec.kind == "linear":
+        return nn.Linear(spec.n_landmarks, spec.n_targets)
+    if spec.kind == "low_rank":
+        return LowRank(spec)
+    if spec.kind == "paper_network":
+        return paper_layers(spec.n_landmarks, spec.n_targets, spec.width, spec.depth, spec.dropout)
+    return Network(spec)
