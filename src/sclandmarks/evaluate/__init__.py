@@ -1,0 +1,1 @@
+"""Honest evaluation: errors on test cells, with intervals, on targets that all panels share."""
