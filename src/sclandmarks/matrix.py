@@ -135,7 +135,7 @@ def _check_values(values: NDArray[Any]) -> None:
 def to_torch(X_CG: sparse.csr_matrix, device: torch.device | str = "cpu") -> torch.Tensor:
     """Copy a block of cells to a dense float32 tensor on a device.
 
-    The one crossing from sparse CPU memory to a dense device: only the non-zeros travel.
+    The one crossing from sparse CPU memory to a dense device: to a GPU only the non-zeros travel.
 
     Parameters
     ----------
@@ -148,6 +148,8 @@ def to_torch(X_CG: sparse.csr_matrix, device: torch.device | str = "cpu") -> tor
     """
     import torch
 
+    if torch.device(device).type == "cpu":
+        return torch.from_numpy(X_CG.toarray().astype(np.float32, copy=False))
     dense = torch.zeros(X_CG.shape, dtype=torch.float32, device=device)
     rows = np.repeat(np.arange(X_CG.shape[0], dtype=np.int64), np.diff(X_CG.indptr))
     flat = torch.from_numpy(rows * X_CG.shape[1] + X_CG.indices).to(device)

@@ -100,8 +100,10 @@ class ErrorSums:
 
 
 def _mse_and_variance(sums: NDArray[np.floating], n_cells: int) -> tuple[FloatArray, FloatArray]:
+    """Means over cells; a variance that float32 cannot tell from zero beside the second moment is zero."""
     mse, mean, square = (np.asarray(part, dtype=np.float64) / n_cells for part in sums)
-    return mse, np.maximum(square - mean**2, 0)
+    variance = square - mean**2
+    return mse, np.where(variance > 1e-5 * square, variance, 0)
 
 
 def _median(r2_NT: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -108,29 +108,35 @@ def _factors(eigen: Eigen, lambda_: float, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _search(errors_at: Callable[[list[float]], list[float]], eigen: Eigen) -> tuple[list[float], list[float]]:
-    """Evaluate a wide grid of lambdas, widened as long as the best one lies at an edge."""
+    """Held-back errors by decades over a wide grid, widened while the best lies at an edge, then finer around it."""
     scale = float(eigen.d_L.mean()) or 1.0
+    errors: dict[float, float] = {}
+
+    def look(exponents: Iterable[float]) -> float:
+        new = [exponent for exponent in exponents if exponent not in errors]
+        errors.update(zip(new, errors_at([scale * 10**exponent for exponent in new]), strict=True))
+        return min(sorted(errors), key=lambda exponent: errors[exponent])
+
     low, high = DECADES
-    exponents = _exponents(low, high)
-    errors = dict(zip(exponents, errors_at([scale * 10**e for e in exponents]), strict=True))
+    best = look(_range(low, high, 1))
     for _ in range(MAX_WIDENINGS):
-        best = min(errors, key=lambda e: errors[e])
-        if min(errors) < best < max(errors):
+        if best == high:
+            low, high = low, high + 2
+        elif best == low:
+            low, high = low - 2, high
+        else:
             break
-        more = (
-            _exponents(max(errors), max(errors) + 2)[1:]
-            if best == max(errors)
-            else _exponents(min(errors) - 2, min(errors))[:-1]
-        )
-        errors |= dict(zip(more, errors_at([scale * 10**e for e in more]), strict=True))
-    else:
+        best = look(_range(low, high, 1))
+    if best in (low, high):
         log.warning("the best lambda lies at the edge of the grid, however wide: the panel explains nothing, or all")
+    look(_range(best - 1, best + 1, STEPS_PER_DECADE))
     ordered = sorted(errors)
-    return [scale * 10**e for e in ordered], [errors[e] for e in ordered]
+    return [scale * 10**exponent for exponent in ordered], [errors[exponent] for exponent in ordered]
 
 
-def _exponents(low: float, high: float) -> list[float]:
-    return [low + i / STEPS_PER_DECADE for i in range(round((high - low) * STEPS_PER_DECADE) + 1)]
+def _range(low: float, high: float, steps: int) -> list[float]:
+    """Exponents from low to high, so many steps a decade."""
+    return [low + i / steps for i in range(round((high - low) * steps) + 1)]
 
 
 def _ranks(largest: int) -> list[int]:

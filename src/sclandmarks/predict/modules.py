@@ -8,7 +8,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from sclandmarks.learn.layers import paper_layers
+from sclandmarks.learn.layers import paper_layers, seeded
 
 Kind = Literal["constant", "linear", "low_rank", "paper_network", "network"]
 
@@ -96,8 +96,12 @@ class Network(nn.Module):
         return cast(Tensor, self.last(self.blocks(self.dropout(torch.relu(self.first(x_BL))))))
 
 
-def build(spec: Spec) -> nn.Module:
-    """Build the module of a spec, with weights still to be set or trained."""
+def build(spec: Spec, seed: int = 0) -> nn.Module:
+    """Build the module of a spec, with seeded weights still to be set or trained; torch's random stream is left alone."""
+    return seeded(lambda: _build(spec), seed)
+
+
+def _build(spec: Spec) -> nn.Module:
     if spec.kind == "constant":
         return Constant(spec)
     if spec.kind == "linear":

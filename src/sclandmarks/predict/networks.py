@@ -24,7 +24,7 @@ def fit_paper_network(task: Task, settings: PaperNetworkPredictor, hooks: Hooks)
     spec = Spec(
         "paper_network", task.n_landmarks, task.n_targets, settings.width, settings.depth, dropout=settings.dropout
     )
-    module = seeded(lambda: build(spec), settings.seed).to(task.device)
+    module = build(spec, settings.seed).to(task.device)
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
     learner = NetworkLearner(module, optimizer, task, settings.loss, settings.seed)
     return finish(spec, train(learner, settings, hooks))

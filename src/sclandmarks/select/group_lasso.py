@@ -98,7 +98,7 @@ def _principal_axes(S_GG: Tensor, width: int, seed: int) -> Tensor:
 
 def path(problem: Problem, ratio: float) -> list[float]:
     """Penalty strengths (lambda sqrt(width)) from the smallest that keeps every gene out, downwards."""
-    largest = float(prox.norms(problem.C_GH).max())
+    largest = float(prox.norms(problem.C_GH).max()) * (1 + 1e-6)  # beyond rounding in float32
     return [largest * ratio**i for i in range(MAX_PLACES)]
 
 
