@@ -28,8 +28,9 @@ def main() -> None:
     write_json(paths.COMPARISON, nested_metrics(tables[schema.COMPARISON]))
     with open_tracker(params.tracking, "compare") as tracker:
         for name, fit in params.fits.items():
-            about, title = fit.model_dump() | params.data.model_dump(), f"{fit.panel} + {fit.predictor}"
-            with tracker.run(title, kind="final", params=about, tags=about | {"dataset": params.data.label}) as run:
+            about, title = fit.model_dump() | {"dataset": params.data.label}, f"{fit.panel} + {fit.predictor}"
+            read = [paths.EXPRESSION, paths.SPLIT, paths.TARGETS, paths.panel(fit.panel), paths.model(name)]
+            with tracker.run(title, kind="final", params=about, tags=about, inputs=read) as run:
                 run.log_metrics(final_metrics(tables[schema.COMPARISON], name))
 
 

@@ -18,7 +18,7 @@ def main(name: str) -> None:
     params, data = load_params(), LearningData()
     fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
     panel = read_table(paths.panel(fit.panel), schema.PANEL)["gene_id"].to_list()
-    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel))
+    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel, paths.panel(fit.panel)))
     train, validation = data.batches("train", settings), data.batches("validation", settings)
     task = Task(train, validation, inputs, outputs, open_device(params.runtime))
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]

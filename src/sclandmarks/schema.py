@@ -215,7 +215,7 @@ COMPARISON = Table(
         Column("target_set", pl.String, "own (all genes but the panel) or common (in no panel)"),
         Column("n_landmarks", pl.Int64, "genes in the panel"),
         Column("n_targets", pl.Int64, "genes predicted"),
-        Column("metric", pl.String, "mse, weighted_mse, explained, r2_median"),
+        Column("metric", pl.String, "mse, weighted_mse, explained, r2_median, n_constant (genes without R2)"),
         Column("value", pl.Float64, "value over all test cells", nullable=True),
         Column("low", pl.Float64, "lower end of the bootstrap interval", nullable=True),
         Column("high", pl.Float64, "upper end of the bootstrap interval", nullable=True),

@@ -105,7 +105,7 @@ def figures(errors: Errors, weights_NC: FloatArray, confidence: float) -> dict[s
     """MSE, weighted MSE, explained fraction and median R^2, each with its bootstrap interval.
 
     explained = 1 - SSE / SSE of the training mean, pooled over genes and cells. Median R^2 is over the genes that
-    vary among the test cells.
+    vary among the test cells; n_constant says how many do not.
     """
     if errors.n_targets == 0:
         return {}
@@ -118,9 +118,10 @@ def figures(errors: Errors, weights_NC: FloatArray, confidence: float) -> dict[s
         _explained(weights_NC @ errors.sse_C, weights_NC @ errors.baseline_C),
         confidence,
     )
-    r2_T = r_squared(errors.sse_T, errors.variance_T)
+    r2_T = r_squared(errors.mse_T, errors.variance_T)
     median = float(np.nanmedian(r2_T)) if np.isfinite(r2_T).any() else float("nan")
     found["r2_median"] = interval(median, errors.r2_N, confidence)
+    found["n_constant"] = Interval(float(np.isnan(r2_T).sum()), float("nan"), float("nan"))
     return found
 
 
@@ -180,9 +181,9 @@ def per_type_rows(name: str, errors: Errors, cells: pl.DataFrame) -> pl.DataFram
 
 def per_gene_rows(name: str, errors: Errors, genes: pl.DataFrame) -> pl.DataFrame:
     """Rows of `schema.PER_GENE`; `genes` are the targets, in order."""
-    r2_T = r_squared(errors.sse_T, errors.variance_T)
+    r2_T = r_squared(errors.mse_T, errors.variance_T)
     return genes.select(pl.lit(name).alias("fit"), "gene_id", "symbol").with_columns(
-        pl.Series("mse", errors.sse_T),
+        pl.Series("mse", errors.mse_T),
         pl.Series("variance", errors.variance_T),
         pl.Series("r2", r2_T).fill_nan(None),
     )

@@ -23,7 +23,7 @@ class Errors:
     ----------
     sse_C, weighted_C, baseline_C : numpy.ndarray, shape (n_cells,)
         Of every test cell, summed over targets: (p - t)^2, (t + 1)(p - t)^2, and (mean - t)^2 with the training mean.
-    sse_T, variance_T : numpy.ndarray, shape (n_targets,)
+    mse_T, variance_T : numpy.ndarray, shape (n_targets,)
         Of every target: mean squared error, and variance over test cells.
     r2_N : numpy.ndarray, shape (n_bootstrap,)
         Median R^2 of the genes in every resample.
@@ -32,14 +32,14 @@ class Errors:
     sse_C: FloatArray
     weighted_C: FloatArray
     baseline_C: FloatArray
-    sse_T: FloatArray
+    mse_T: FloatArray
     variance_T: FloatArray
     r2_N: FloatArray
 
     @property
     def n_targets(self) -> int:
         """Genes predicted."""
-        return len(self.sse_T)
+        return len(self.mse_T)
 
 
 def r_squared(mse_T: FloatArray, variance_T: FloatArray) -> FloatArray:

@@ -24,11 +24,12 @@ def write_aside(path: Path) -> Iterator[Path]:
         As the file system raises it (full disk, no permission), with a note that names the file.
         What was at `path` before is still there, and the file aside is gone.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
+    aside: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        aside = Path(name)
         yield aside
         _flush(aside)
         aside.chmod(0o666 & ~_umask())
@@ -37,7 +38,8 @@ def write_aside(path: Path) -> Iterator[Path]:
         error.add_note(f"while writing {path}; nothing half-written was left there")
         raise
     finally:
-        aside.unlink(missing_ok=True)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

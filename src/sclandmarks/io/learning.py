@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from sclandmarks import paths, schema
-from sclandmarks.errors import DataError
+from sclandmarks.errors import DataError, PanelError
 from sclandmarks.io.batches import ParquetBatches
 from sclandmarks.io.checkpoints import FileCheckpoint, training_key
 from sclandmarks.io.matrices import MatrixFile, Values
@@ -43,9 +43,13 @@ class LearningData:
         """Table of the cells of a subset, in the order in which `batches(subset).in_order()` yields them."""
         return self.file.cells.filter(self.subsets == subset)
 
-    def genes_at(self, gene_ids: Sequence[str]) -> list[int]:
-        """Columns of genes named by id, see `matrix.gene_positions`."""
-        return [int(place) for place in gene_positions(self.genes, gene_ids)]
+    def genes_at(self, gene_ids: Sequence[str], file: Path) -> list[int]:
+        """Columns of genes named by id in a file, see `matrix.gene_positions`; its errors name the file."""
+        try:
+            return [int(place) for place in gene_positions(self.genes, gene_ids)]
+        except PanelError as error:
+            error.add_note(f"file: {file}")
+            raise
 
     def batches(self, subset: Subset, settings: Section | None = None, unit: Unit = "log") -> ParquetBatches:
         """Batches of the cells of a subset, with batch size, seed and unit of the settings that have them.

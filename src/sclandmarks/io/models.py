@@ -59,7 +59,10 @@ def save_model(
     (folder / ABOUT).unlink(missing_ok=True)
     write_table(folder / HISTORY, history_table(fitted.history), schema.HISTORY)
     with write_aside(folder / WEIGHTS) as aside:
-        save_file({name: value.contiguous() for name, value in fitted.module.state_dict().items()}, aside)
+        try:
+            save_file({name: value.contiguous() for name, value in fitted.module.state_dict().items()}, aside)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
     facts = {
         **about,
         "spec": asdict(fitted.spec),

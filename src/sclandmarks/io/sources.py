@@ -137,8 +137,13 @@ def is_current(folder: Path, dataset: Dataset) -> bool:
 
 @contextmanager
 def recorded(folder: Path, dataset: Dataset) -> Iterator[None]:
-    """Record what a raw matrix is made of once the block that writes it to `folder` has ended without error."""
+    """Record what a raw matrix is made of once the block that writes it to `folder` has ended without error.
+
+    What a killed process left half-written in `folder` is removed first: DVC keeps the folder from run to run.
+    """
     (folder / RECORD).unlink(missing_ok=True)
+    for part in folder.glob(".*.part"):
+        part.unlink()
     yield
     write_json(folder / RECORD, fingerprint(dataset))
 

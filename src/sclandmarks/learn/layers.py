@@ -26,3 +26,8 @@ def seeded(make: Callable[[], Module], seed: int) -> Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
+
+
+def cuda_devices(device: torch.device) -> list[int]:
+    """CUDA devices whose random stream must be kept, for torch.random.fork_rng."""
+    return [device.index or 0] if device.type == "cuda" else []

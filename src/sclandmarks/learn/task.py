@@ -12,6 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sclandmarks import schema
+from sclandmarks.errors import PanelError
 from sclandmarks.matrix import Batches, to_torch
 
 
@@ -35,6 +36,11 @@ class Task:
     outputs : torch.Tensor, shape (n_targets,), int64
         Columns of the target genes.
     device : torch.device
+
+    Raises
+    ------
+    PanelError
+        If there is no input or no output.
     """
 
     train: Batches
@@ -42,6 +48,15 @@ class Task:
     inputs: Tensor
     outputs: Tensor
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        """Check that there is something to learn from, and something to learn."""
+        if not self.n_landmarks or not self.n_targets:
+            raise PanelError(
+                "a panel that holds some genes of the matrix and leaves others to predict",
+                f"{self.n_landmarks} genes in the panel, {self.n_targets} others",
+                "Choose a smaller panel (select.n_landmarks, or n_extremes of paper_f910, in params.yaml).",
+            )
 
     @property
     def n_landmarks(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sclandmarks.errors import TrainingError
+from sclandmarks.learn.layers import cuda_devices
 from sclandmarks.learn.losses import LOSSES, LossName
 from sclandmarks.learn.task import Hooks, Step, Task
 from sclandmarks.params import EpochParams
@@ -123,7 +124,7 @@ class NetworkLearner:
         """Train one epoch, return the mean training loss (dropout on)."""
         self.module.train()
         total, n_cells = torch.zeros((), device=self.task.device), 0
-        with torch.random.fork_rng(devices=_cuda(self.task.device)):
+        with torch.random.fork_rng(devices=cuda_devices(self.task.device)):
             torch.manual_seed(self.seed * 1_000_003 + epoch)
             for x_BL, y_BT in self.task.pairs(self.task.train.epoch(epoch)):
                 self.optimizer.zero_grad(set_to_none=True)
@@ -162,7 +163,3 @@ class NetworkLearner:
         """Put module and optimiser state back."""
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _cuda(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []

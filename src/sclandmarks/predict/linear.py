@@ -40,7 +40,7 @@ def fit_ridge(task: Task, settings: RidgePredictor, hooks: Hooks) -> Fitted:
     """
     eigen = _eigen(task)
     grid, errors = _search(lambda lambdas: _ridge_errors(task, eigen, lambdas), eigen)
-    best = min(range(len(grid)), key=lambda i: errors[i])
+    best = _best_place(errors)
     B_LT = eigen.V_LL @ (eigen.C_LT / (eigen.d_L + grid[best]).unsqueeze(1))
     spec = Spec("linear", task.n_landmarks, task.n_targets)
     module = build(spec)
@@ -67,7 +67,7 @@ def fit_reduced_rank(task: Task, settings: ReducedRankPredictor, hooks: Hooks) -
         return [min(table[value]) for value in lambdas]
 
     grid, errors = _search(errors_at, eigen)
-    best = min(range(len(grid)), key=lambda i: errors[i])
+    best = _best_place(errors)
     rank = ranks[min(range(len(ranks)), key=lambda i: table[grid[best]][i])]
     history = [Step(i, {"lambda": grid[i], "validation_mse": errors[i]}) for i in range(len(grid))]
     _report(history, hooks)
@@ -115,7 +115,7 @@ def _search(errors_at: Callable[[list[float]], list[float]], eigen: Eigen) -> tu
     def look(exponents: Iterable[float]) -> float:
         new = [exponent for exponent in exponents if exponent not in errors]
         errors.update(zip(new, errors_at([scale * 10**exponent for exponent in new]), strict=True))
-        return min(sorted(errors), key=lambda exponent: errors[exponent])
+        return _best(errors)
 
     low, high = DECADES
     best = look(_range(low, high, 1))
@@ -132,6 +132,16 @@ def _search(errors_at: Callable[[list[float]], list[float]], eigen: Eigen) -> tu
     look(_range(best - 1, best + 1, STEPS_PER_DECADE))
     ordered = sorted(errors)
     return [scale * 10**exponent for exponent in ordered], [errors[exponent] for exponent in ordered]
+
+
+def _best_place(errors: list[float]) -> int:
+    return int(_best({float(i): error for i, error in enumerate(errors)}))
+
+
+def _best(errors: dict[float, float]) -> float:
+    """The exponent of least error; of those as good to a millionth the largest, so that rounding decides nothing."""
+    least = min(errors.values())
+    return max(exponent for exponent, error in errors.items() if error <= least * (1 + 1e-6))
 
 
 def _range(low: float, high: float, steps: int) -> list[float]:

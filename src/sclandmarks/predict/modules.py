@@ -97,7 +97,7 @@ class Network(nn.Module):
 
 
 def build(spec: Spec, seed: int = 0) -> nn.Module:
-    """Build the module of a spec, with seeded weights still to be set or trained; torch's random stream is left alone."""
+    """Build the module of a spec, with seeded weights to be set or trained; torch's own stream is left alone."""
     return seeded(lambda: _build(spec), seed)
 
 

@@ -21,7 +21,7 @@ class Joined(NamedTuple):
 
     matrix: ExpressionMatrix
     ambiguous: dict[str, int]
-    """Data set -> genes left out because their symbol names several genes."""
+    """Data set -> symbols left out because they name several of its genes."""
 
 
 def join_datasets(matrices: Sequence[ExpressionMatrix]) -> Joined:
@@ -34,7 +34,9 @@ def join_datasets(matrices: Sequence[ExpressionMatrix]) -> Joined:
     Raises
     ------
     DataError
-        If the data sets share no gene, or a cell id occurs twice.
+        If the data sets share no gene.
+    SchemaError
+        If a cell is named twice.
     """
     if len(matrices) == 1:
         return Joined(matrices[0], {})
@@ -78,6 +80,7 @@ def _arrange(matrix: ExpressionMatrix, keys: list[str], order: list[str]) -> Exp
 
 def _merge_genes(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     ensembl = pl.select(pl.coalesce([table["ensembl_id"] for table in tables])).to_series()
+    ensembl = pl.select(pl.when(ensembl.is_unique() | ensembl.is_null()).then(ensembl)).to_series()
     return tables[0].with_columns(
         pl.coalesce(ensembl, tables[0]["gene_id"]).alias("gene_id"), ensembl.alias("ensembl_id")
     )

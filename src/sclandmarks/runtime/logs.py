@@ -12,14 +12,20 @@ from sclandmarks.errors import SclandmarksError
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Log to stderr, and end with exit code 1 and one plain message on an error made for users."""
+    """Log to stderr; end with exit code 1 and one plain message on an error made for users, or a file not written."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     for noisy in ("alembic", "mlflow", "httpx", "httpx2", "fontTools", "matplotlib", "torch"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each retry; the record of runs warns once
     try:
         yield
-    except SclandmarksError as error:
-        sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]) + "\n")
+    except (SclandmarksError, OSError) as error:
+        notes = getattr(error, "__notes__", [])
+        if isinstance(error, OSError):
+            if not notes:  # not of `write_aside`: nobody knows what to do about it
+                raise
+            notes = [*notes, "Free space on the disk, or mend the permissions of the folder, and run again."]
+        sys.stderr.write("\n".join([f"error: {error}", *notes]) + "\n")
         raise SystemExit(1) from None
 
 

@@ -11,17 +11,21 @@ cells, whatever their number.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sclandmarks.learn.layers import cuda_devices
 from sclandmarks.learn.task import Hooks, Step
 from sclandmarks.moments import gather
 from sclandmarks.params import GroupLassoPanel
 from sclandmarks.select import prox
 from sclandmarks.select.base import Selected, SelectionTask, rank_genes
+
+log = logging.getLogger(__name__)
 
 MAX_PLACES = 60
 
@@ -53,7 +57,7 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
     problem, _ = build_problem(task, settings)
     strengths = path(problem, settings.path_ratio)
     place = start(problem)
-    entered = torch.full((task.genes.height,), math.nan)
+    entered = torch.full((task.genes.height,), math.nan, device=task.device)
     history: list[Step] = []
     for step, strength in enumerate(strengths):
         place = solve(problem, strength, place, settings.max_steps, settings.tolerance)
@@ -63,6 +67,8 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
         hooks.on_epoch(history[-1].metrics, step)
         if len(place.active) >= task.n_landmarks:
             break
+    if place.gap > settings.tolerance * problem.constant:
+        log.warning("duality gap %.2g above tolerance: raise the panel's max_steps in params.yaml", place.gap)
     return _rank(task, place, entered, history)
 
 
@@ -84,13 +90,15 @@ def build_problem(task: SelectionTask, settings: GroupLassoPanel) -> tuple[Probl
     constant = float((axes_GH * C_GH).sum(dtype=torch.float64))
     scale_G = torch.ones_like(S_GG.diagonal())
     if settings.standardise:
-        scale_G = S_GG.diagonal().clamp(min=1e-12).rsqrt()
+        variance_G, mean_G = S_GG.diagonal(), moments.mean_G.to(S_GG)
+        varies_G = variance_G > 1e-5 * mean_G.square()  # below, float32 cannot tell it from zero
+        scale_G = torch.where(varies_G, variance_G.clamp(min=1e-12).rsqrt(), 0)
         S_GG = S_GG.mul_(scale_G).mul_(scale_G.unsqueeze(1))
     return Problem(S_GG, C_GH * scale_G.unsqueeze(1), constant), scale_G
 
 
 def _principal_axes(S_GG: Tensor, width: int, seed: int) -> Tensor:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=cuda_devices(S_GG.device)):
         torch.manual_seed(seed)
         U_GH, _, _ = torch.svd_lowrank(S_GG, q=min(width + 10, len(S_GG)), niter=4)
     return U_GH[:, :width]

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -79,7 +80,7 @@ def test_headings_are_in_order_and_figures_have_a_text(report):
     page = Page(report.html)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg")
     assert all(attributes.get("scope") for tag, attributes in page.tags if tag == "th")
 

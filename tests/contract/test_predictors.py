@@ -1,0 +1,216 @@
+"""What every predictor promises, one suite over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sclandmarks import schema
+from sclandmarks.io import matrices
+from sclandmarks.io.batches import ParquetBatches
+from sclandmarks.io.matrices import MatrixFile, write_matrix
+from sclandmarks.io.models import load_model, save_model
+from sclandmarks.learn.task import Hooks, Task, history_table, split_genes
+from sclandmarks.matrix import MemoryBatches
+from sclandmarks.params import (
+    MeanPredictor,
+    NetworkPredictor,
+    PaperLinearPredictor,
+    PaperNetworkPredictor,
+    ReducedRankPredictor,
+    RidgePredictor,
+    ZeroPredictor,
+)
+from sclandmarks.predict import PREDICTORS, Fitted
+from sclandmarks.predict.modules import build
+
+EPOCHS = {"seed": 0, "max_epochs": 40, "patience": 10, "batch_size": 32}
+SETTINGS = {
+    "zero": ZeroPredictor(method="zero"),
+    "mean": MeanPredictor(method="mean"),
+    "ridge": RidgePredictor(method="ridge"),
+    "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=10),
+    "paper_linear": PaperLinearPredictor(
+        method="paper_linear", scale="log", seed=0, learning_rate=3e-3, max_epochs=40, patience=10
+    ),
+    "paper_network": PaperNetworkPredictor(
+        method="paper_network", width=48, depth=1, dropout=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
+    ),
+    "network": NetworkPredictor(
+        method="network", width=32, depth=1, dropout=0.1, weight_decay=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
+    ),
+}
+IN_ONE_PASS = ("zero", "mean", "ridge", "reduced_rank")
+SEEDED = ("paper_network", "network")
+N_TRAIN = 300
+
+every_predictor = pytest.mark.parametrize("name", PREDICTORS)
+
+
+def task_of(planted: Any) -> Task:
+    """From the six planted landmarks to all other genes."""
+    train, held_back = MemoryBatches(planted.values[:N_TRAIN], 32), MemoryBatches(planted.values[N_TRAIN:], 64)
+    return Task(train, held_back, *split_genes(80, planted.positions))
+
+
+@pytest.fixture(scope="module")
+def task(planted: Any) -> Task:
+    """300 training cells, 100 held back."""
+    return task_of(planted)
+
+
+@pytest.fixture(scope="module")
+def fits(task: Task) -> dict[str, Fitted]:
+    """Every predictor, fitted once."""
+    return {name: fit(task, SETTINGS[name], Hooks()) for name, fit in PREDICTORS.items()}
+
+
+def held_back_mse(fitted: Fitted, task: Task) -> float:
+    """Mean squared error on the held-back cells."""
+    pairs = list(task.pairs(task.validation.in_order()))
+    with torch.no_grad():
+        return float(torch.cat([(fitted.module(x_BL) - y_BT).square() for x_BL, y_BT in pairs]).mean())
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    """Whether two modules have the same weights, bit for bit."""
+    weights, others = first.state_dict(), second.state_dict()
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
+
+
+def test_every_predictor_has_settings_here() -> None:
+    """So that a new one is tested, under the name that params.yaml gives it."""
+    assert set(SETTINGS) == set(PREDICTORS)
+    assert {name: settings.method for name, settings in SETTINGS.items()} == {name: name for name in PREDICTORS}
+
+
+@every_predictor
+@pytest.mark.parametrize("n_cells", [1, 7])
+def test_predictions_are_finite_and_have_a_row_a_cell_and_a_column_a_target(
+    name: str, n_cells: int, fits: dict[str, Fitted], task: Task
+) -> None:
+    """Float32, on the CPU."""
+    predicted_BT = fits[name].module(task.example(n_cells))
+    assert predicted_BT.shape == (n_cells, 74)
+    assert predicted_BT.dtype == torch.float32
+    assert predicted_BT.isfinite().all()
+
+
+@every_predictor
+def test_modules_come_in_eval_mode(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """The same cell is predicted the same twice, and alone as among others."""
+    module, x_BL = fits[name].module, task.example(8)
+    assert not any(part.training for part in module.modules())
+    assert torch.equal(module(x_BL), module(x_BL))
+    torch.testing.assert_close(module(x_BL[2:3]), module(x_BL)[2:3], rtol=1e-4, atol=1e-5)
+
+
+@every_predictor
+def test_saved_and_loaded_it_predicts_the_same(name: str, fits: dict[str, Fitted], task: Task, tmp_path: Path) -> None:
+    """From its spec and weights alone, through the files of a model."""
+    fitted, x_BL = fits[name], task.example(8)
+    again = build(fitted.spec, seed=5)
+    again.load_state_dict(fitted.module.state_dict())
+    assert torch.equal(again.eval()(x_BL), fitted.module(x_BL))
+    save_model(tmp_path, fitted, [f"x{i}" for i in range(6)], [f"y{i}" for i in range(74)], {})
+    assert torch.equal(load_model(tmp_path).module(x_BL), fitted.module(x_BL))
+
+
+@every_predictor
+def test_history_and_choices_can_be_written(name: str, fits: dict[str, Fitted]) -> None:
+    """A table of finite figures; the best step is in it; choices are numbers."""
+    fitted = fits[name]
+    table = schema.check(history_table(fitted.history), schema.HISTORY)
+    assert table["value"].null_count() == 0
+    assert fitted.best_step in [step.step for step in fitted.history] or not fitted.history
+    assert all(np.isfinite(float(value)) for value in fitted.chosen.values())
+
+
+@every_predictor
+def test_the_same_seed_repeats_the_fit(name: str, fits: dict[str, Fitted], planted: Any) -> None:
+    """Bit for bit, whatever the state of the global random streams, which are left alone."""
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    streams = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    again = PREDICTORS[name](task_of(planted), SETTINGS[name], Hooks())
+    assert torch.equal(torch.get_rng_state(), streams[0])
+    assert (np.random.get_state()[1] == streams[1]).all()  # noqa: NPY002
+    assert same(again.module, fits[name].module)
+    assert again.history == fits[name].history
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_another_seed_gives_another_fit(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """The seed is used."""
+    settings = SETTINGS[name].model_copy(update={"seed": 1, "max_epochs": 2})
+    assert not same(PREDICTORS[name](task, settings, Hooks()).module, fits[name].module)
+
+
+@every_predictor
+def test_every_step_is_reported(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """The hook sees what becomes the history, in order."""
+    if name in ("paper_network", "network", "paper_linear"):
+        settings = SETTINGS[name].model_copy(update={"max_epochs": 3})
+    else:
+        settings = SETTINGS[name]
+    seen = []
+    fitted = PREDICTORS[name](task, settings, Hooks(lambda metrics, step: seen.append((step, dict(metrics)))))
+    assert seen == [(step, metrics) for step, metrics in fitted.history]
+
+
+@every_predictor
+def test_better_than_zero(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """Far better, where genes are expressed at all."""
+    if name != "zero":
+        assert held_back_mse(fits[name], task) < 0.2 * held_back_mse(fits["zero"], task)
+
+
+@pytest.mark.parametrize("name", ["ridge", "reduced_rank", "network"])
+def test_the_planted_landmarks_beat_the_mean(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """By a fifth of its error, the most that the noise leaves being about two fifths."""
+    assert held_back_mse(fits[name], task) < 0.8 * held_back_mse(fits["mean"], task)
+
+
+def test_ridge_does_not_lose_to_reduced_rank_of_full_rank(fits: dict[str, Fitted]) -> None:
+    """Ranks are chosen among all of them, so that the choice is at least as good as ridge."""
+    reduced, ridge = fits["reduced_rank"].chosen, fits["ridge"].chosen
+    assert reduced["validation_mse"] <= ridge["validation_mse"] * (1 + 1e-4)
+
+
+@pytest.fixture(scope="module")
+def streamed(planted: Any, tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """The same cells from a file of several row groups."""
+    folder = tmp_path_factory.mktemp("streamed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrices, "ROWS_PER_GROUP", 48)
+        write_matrix(folder, planted.counts, planted.values)
+    file = MatrixFile(folder)
+    train, held_back = ParquetBatches(file, np.arange(N_TRAIN), 32), ParquetBatches(file, np.arange(N_TRAIN, 400), 64)
+    return Task(train, held_back, *split_genes(80, planted.positions))
+
+
+@pytest.mark.parametrize("name", IN_ONE_PASS)
+def test_streamed_cells_give_the_fit_of_cells_in_memory(name: str, fits: dict[str, Fitted], streamed: Task) -> None:
+    """What is learned in one pass in order does not depend on where the cells come from."""
+    fitted = PREDICTORS[name](streamed, SETTINGS[name], Hooks())
+    x_BL = streamed.example(20)
+    torch.testing.assert_close(fitted.module(x_BL), fits[name].module(x_BL), rtol=1e-4, atol=1e-4)
+    assert fitted.chosen.keys() == fits[name].chosen.keys()
+    assert fitted.chosen == pytest.approx(fits[name].chosen, rel=1e-4)
+
+
+@every_predictor
+def test_streamed_cells_are_predicted_as_cells_in_memory(
+    name: str, fits: dict[str, Fitted], task: Task, streamed: Task
+) -> None:
+    """In the same order, whatever the blocks."""
+    module = fits[name].module
+    first, second = (
+        torch.cat([module(pair.x_BL) for pair in each.pairs(each.validation.in_order())]) for each in (task, streamed)
+    )
+    assert first.shape == second.shape == (100, 74)
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,43 @@
+"""Resamples of the test cells and the intervals they give."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sclandmarks.evaluate.bootstrap import interval, resample_weights
+
+
+def test_every_resample_draws_as_many_cells_as_there_are() -> None:
+    """Whole numbers that sum to n_cells, each cell drawn once on average."""
+    weights_NC = resample_weights(30, 2000, seed=0)
+    assert weights_NC.shape == (2000, 30)
+    assert (weights_NC.sum(axis=1) == 30).all()
+    assert (weights_NC == np.rint(weights_NC)).all()
+    assert weights_NC.min() >= 0
+    np.testing.assert_allclose(weights_NC.mean(axis=0), 1, atol=0.15)
+    assert weights_NC.var() == pytest.approx(1 - 1 / 30, rel=0.05)
+
+
+def test_resamples_are_seeded() -> None:
+    """The same for all that is compared, others for another seed."""
+    first, again, other = (resample_weights(9, 5, seed) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_the_interval_is_made_of_percentiles() -> None:
+    """Of 1001 known values, the 2.5th and the 97.5th percentile; the value is not theirs."""
+    found = interval(7.0, np.random.default_rng(0).permutation(1001).astype(float), 0.95)
+    assert found == pytest.approx((7.0, 25.0, 975.0))
+
+
+def test_resamples_that_are_not_finite_are_left_out() -> None:
+    """Neither NaN nor infinity spoils the others; nothing left gives no interval."""
+    assert interval(1.0, np.array([np.nan, 2.0, np.inf, 2.0]), 0.9) == (1.0, 2.0, 2.0)
+    nothing = interval(1.0, np.array([np.nan, np.nan]), 0.9)
+    assert nothing.value == 1
+    assert math.isnan(nothing.low)
+    assert math.isnan(nothing.high)

@@ -1,0 +1,84 @@
+"""Every kind of module: built from its spec, filled with weights, exported."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from sclandmarks.predict.modules import Kind, Spec, build
+
+SPECS = {
+    "constant": Spec("constant", 5, 7),
+    "linear": Spec("linear", 5, 7),
+    "low_rank": Spec("low_rank", 5, 7, rank=2),
+    "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
+    "network": Spec("network", 5, 7, width=6, depth=2, dropout=0.4),
+}
+
+
+def filled(spec: Spec) -> torch.nn.Module:
+    """Build a module and fill every weight and buffer with numbers."""
+    module = build(spec)
+    generator = torch.Generator().manual_seed(0)
+    module.load_state_dict({k: torch.rand(v.shape, generator=generator) for k, v in module.state_dict().items()})
+    return module.eval()
+
+
+def test_every_kind_has_a_spec_here() -> None:
+    """So that a new kind is tested."""
+    assert set(SPECS) == set(get_args(Kind))
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_spec_and_weights_are_the_whole_module(kind: str) -> None:
+    """Built again and given the weights, it predicts the same."""
+    module, x_BL = filled(SPECS[kind]), torch.rand(3, 5)
+    again = build(SPECS[kind], seed=99)
+    again.load_state_dict(module.state_dict())
+    predicted_BT = module(x_BL)
+    assert predicted_BT.shape == (3, 7)
+    assert predicted_BT.dtype == torch.float32
+    assert torch.equal(again.eval()(x_BL), predicted_BT)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_building_is_seeded_and_leaves_torchs_stream(kind: str) -> None:
+    """The same seed gives the same start, and nobody else's numbers change."""
+    before = torch.get_rng_state()
+    first, again = build(SPECS[kind], seed=3).state_dict(), build(SPECS[kind], seed=3).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_exports_for_any_number_of_cells(kind: str) -> None:
+    """torch.export with a dynamic batch, as the tracker keeps models."""
+    module = filled(SPECS[kind])
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(module, (torch.rand(4, 5),), dynamic_shapes=({0: batch},)).module()
+    for n_cells in (2, 9):
+        x_BL = torch.rand(n_cells, 5)
+        torch.testing.assert_close(exported(x_BL), module(x_BL))
+
+
+def test_formulas_by_hand() -> None:
+    """Constant and low rank, from their weights."""
+    x_BL = torch.rand(3, 5)
+    constant, low_rank = filled(SPECS["constant"]), filled(SPECS["low_rank"])
+    torch.testing.assert_close(constant(x_BL), constant.bias.expand(3, 7))
+    want_BT = (x_BL - low_rank.center) @ (low_rank.A_LR @ low_rank.B_RT) + low_rank.bias
+    torch.testing.assert_close(low_rank(x_BL), want_BT)
+
+
+def test_our_network_by_hand() -> None:
+    """Standardise, one ReLU layer, residual blocks, linear output."""
+    module, x_BL = filled(SPECS["network"]), torch.rand(3, 5) - 0.5
+    weights = module.state_dict()
+    hidden_BH = ((x_BL - weights["center"]) * weights["scale"]) @ weights["first.weight"].T + weights["first.bias"]
+    hidden_BH = hidden_BH.clamp(min=0)
+    for i in range(2):
+        weight_HH, bias_H = weights[f"blocks.{i}.linear.weight"], weights[f"blocks.{i}.linear.bias"]
+        hidden_BH = hidden_BH + (hidden_BH @ weight_HH.T + bias_H).clamp(min=0)
+    torch.testing.assert_close(module(x_BL), hidden_BH @ weights["last.weight"].T + weights["last.bias"])

@@ -1,0 +1,130 @@
+"""The path of the group lasso: exact size, certified places, full panels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import sparse
+
+from sclandmarks import schema
+from sclandmarks.learn.task import Hooks
+from sclandmarks.matrix import MemoryBatches
+from sclandmarks.params import GroupLassoPanel
+from sclandmarks.select import SelectionTask, group_lasso, prox
+from sclandmarks.select.base import Selected
+from sclandmarks.select.group_lasso import build_problem, path, select_group_lasso, solve, start
+
+SETTINGS = GroupLassoPanel(
+    selector="group_lasso", seed=0, width=8, standardise=True, path_ratio=0.8, max_steps=400, tolerance=1e-4
+)
+
+
+@pytest.fixture(scope="module")
+def task(planted) -> SelectionTask:
+    """A panel of 10 of the 80 planted genes."""
+    batches = MemoryBatches(planted.values)
+    return SelectionTask(batches, batches, planted.counts.genes, n_landmarks=10)
+
+
+@pytest.fixture(scope="module")
+def selected(task: SelectionTask) -> Selected:
+    """The panel with both standardised genes and a fine tolerance."""
+    return select_group_lasso(task, SETTINGS, Hooks())
+
+
+def test_the_panel_has_the_size_asked_for(selected: Selected) -> None:
+    """Ranked by group norm, larger first, though the last place of the path lets in more genes than that."""
+    panel = schema.check(selected.panel, schema.PANEL)
+    assert panel.height == panel["gene_id"].n_unique() == 10
+    assert selected.facts["n_active"] >= 10
+    assert panel["score"].is_sorted(descending=True)
+    assert panel["score"].min() > 0
+    assert panel["reason"].str.starts_with("entered the path at lambda = ").all()
+
+
+def test_the_path_falls_from_lambda_max(selected: Selected) -> None:
+    """No gene at lambda_max, then lambda falls by its ratio until enough genes are in."""
+    figures = [step.metrics for step in selected.history]
+    ratios, n_active = [f["lambda_ratio"] for f in figures], [f["n_active"] for f in figures]
+    assert ratios == pytest.approx([0.8**i for i in range(len(ratios))])
+    assert n_active[0] == 0
+    assert n_active[1] > 0
+    assert [n >= 10 for n in n_active] == [False] * (len(n_active) - 1) + [True]
+
+
+def test_every_place_carries_a_small_gap(task: SelectionTask, selected: Selected) -> None:
+    """The duality gap is within the tolerance all along, and that of the last place is a fact of the panel."""
+    problem, _ = build_problem(task, SETTINGS)
+    gaps = [step.metrics["gap"] for step in selected.history]
+    assert max(gaps) <= SETTINGS.tolerance * problem.constant
+    assert min(gaps) >= -1e-6 * problem.constant
+    assert selected.facts == {name: selected.history[-1].metrics[name] for name in ("gap", "n_active", "lambda_ratio")}
+
+
+def test_every_step_is_reported(task: SelectionTask, selected: Selected) -> None:
+    """The hook sees the history as it is made."""
+    seen = []
+    select_group_lasso(task, SETTINGS, Hooks(lambda metrics, step: seen.append((step, dict(metrics)))))
+    assert seen == [(step, metrics) for step, metrics in selected.history]
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_a_solution_is_optimal_and_sparse(task: SelectionTask, standardise: bool) -> None:
+    """Genes left out have exact zeros; zero is in the subdifferential at every gene, in or out."""
+    settings = SETTINGS.model_copy(update={"standardise": standardise})
+    problem, _ = build_problem(task, settings)
+    place = start(problem)
+    for strength in path(problem, 0.8)[:6]:
+        place = solve(problem, strength, place, max_steps=2000, tolerance=1e-6)
+    W_GH = torch.zeros_like(problem.C_GH)
+    W_GH[place.active] = place.W_AH
+    assert 0 < torch.count_nonzero(prox.norms(W_GH)) == len(place.active) < 80
+    distance_G = prox.distance(W_GH, problem.S_GG @ W_GH - problem.C_GH, strength)
+    assert float(distance_G.max()) < 5e-3 * strength
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_place_is_empty_for_any_problem(seed: int) -> None:
+    """Rounding at lambda_max lets in no gene."""
+    generator = torch.Generator().manual_seed(seed)
+    X_CG = torch.randn(50, 30, generator=generator) * torch.rand(30, generator=generator)
+    C_GH = X_CG.T @ torch.randn(50, 4, generator=generator) / 50
+    problem = group_lasso.Problem(X_CG.T @ X_CG / 50, C_GH, 4.0)
+    place = solve(problem, path(problem, 0.8)[0], start(problem), 100, 1e-6)
+    assert len(place.active) == 0
+
+
+def test_a_path_that_ends_early_is_filled_up(task: SelectionTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Genes nearest to entering follow, below the active ones and marked as such."""
+    monkeypatch.setattr(group_lasso, "MAX_PLACES", 2)
+    selected = select_group_lasso(task, SETTINGS, Hooks())
+    n_active = int(selected.facts["n_active"])
+    assert 0 < n_active < 10 == selected.panel["gene_id"].n_unique()
+    outside = selected.panel["reason"].str.starts_with("not on the path yet")
+    assert outside.to_list() == [False] * n_active + [True] * (10 - n_active)
+    assert (selected.panel["score"] > 0).to_list() == [True] * n_active + [False] * (10 - n_active)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.7, 2.3, 3.9])
+@pytest.mark.parametrize("batch_size", [64, 256])
+def test_a_constant_gene_is_never_chosen(constant: float, batch_size: int, task: SelectionTask, planted) -> None:
+    """Standardising divides neither by zero nor by the rounding of a variance."""
+    X_CG = planted.values.toarray()
+    X_CG[:, 3] = constant
+    batches = MemoryBatches(sparse.csr_matrix(X_CG), batch_size)
+    selected = select_group_lasso(SelectionTask(batches, batches, task.genes, 10), SETTINGS, Hooks())
+    assert "g3" not in selected.panel["gene_id"].to_list()
+    assert {f"g{gene}" for gene in planted.positions} <= set(selected.panel["gene_id"])
+    assert selected.facts["gap"] < 1e-3
+
+
+def test_a_gene_that_helps_only_beside_another_joins() -> None:
+    """B tells the noise in A and nothing else: no gradient at first, so no strong rule keeps it; it joins later.
+
+    Target y, A = y + n, B = n, all of unit variance: the optimum is A = 1 - 2 s, B = -1 + 3 s at strength s.
+    """
+    S_GG, C_GH = torch.tensor([[2.0, 1.0], [1.0, 1.0]]), torch.tensor([[1.0], [0.0]])
+    problem = group_lasso.Problem(S_GG, C_GH, 1.0)
+    place = solve(problem, 0.05, start(problem), max_steps=2000, tolerance=1e-7)
+    assert place.active.tolist() == [0, 1]
+    torch.testing.assert_close(place.W_AH, torch.tensor([[0.9], [-0.85]]), rtol=1e-3, atol=0)
