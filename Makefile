@@ -22,7 +22,7 @@ repro: setup
 	@sclandmarks where
 
 test: lint
-	pytest -n auto
+	pytest -n auto --dist worksteal
 
 lint: setup
 	ruff check .

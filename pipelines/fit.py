@@ -30,7 +30,7 @@ def main(name: str) -> None:
         targets = data.genes["gene_id"].gather(outputs.numpy()).to_list()
         save_model(paths.model(name), fitted, panel, targets, fit.model_dump() | {"scale": settings.unit})
         write_json(paths.fit_metrics(name), fitted.chosen)
-        run.log_metrics(fitted.chosen)
+        run.log_metrics({f"final/{figure}": value for figure, value in fitted.chosen.items()})
         run.log_model(fitted.module, task.example(), fitted.best_step)
     checkpoint.remove()
 

@@ -31,7 +31,7 @@ def main(name: str) -> None:
         write_table(paths.panel_history(name), history_table(selected.history), schema.HISTORY)
         write_json(paths.panel_metrics(name), metrics)
         run.log_table("panel", selected.panel)
-        run.log_metrics(metrics)
+        run.log_metrics({f"final/{figure}": value for figure, value in metrics.items()})
     checkpoint.remove()
 
 

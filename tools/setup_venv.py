@@ -7,6 +7,7 @@ configuration or PIP_FIND_LINKS offers is taken, and without one a Linux machine
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
@@ -122,12 +123,11 @@ def pip_setting(name: str) -> str:
     from_environment = os.environ.get("PIP_" + name.upper().replace("-", "_"))
     if from_environment:
         return from_environment
-    for section in ("install", "global"):
-        command = [python(), "-m", "pip", "config", "get", f"{section}.{name}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return done.stdout.strip().strip("'\"")
-    return ""
+    command = [python(), "-m", "pip", "config", "list"]  # not `get`: that one reads the user's own file alone
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    settings = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    value = settings.get(f"install.{name}") or settings.get(f"global.{name}") or "''"
+    return str(ast.literal_eval(value)).strip()
 
 
 def run(*command: str, env: dict[str, str] | None = None) -> bool:
