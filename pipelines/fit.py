@@ -17,20 +17,21 @@ from sclandmarks.tracking import open_tracker
 def main(name: str) -> None:
     params, data = load_params(), LearningData()
     fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
-    panel = read_table(paths.panel(fit.panel), schema.PANEL)["gene_id"].to_list()
-    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel, paths.panel(fit.panel)))
-    train, validation = data.batches("train", settings), data.batches("validation", settings)
-    task = Task(train, validation, inputs, outputs, open_device(params.runtime))
+    panel = read_table(paths.panel(fit.panel), schema.PANEL)
+    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel["gene_id"], paths.panel(fit.panel)))
+    targets, batches = data.genes[outputs.numpy()], (data.batches(part, settings) for part in ("train", "validation"))
+    task = Task(*batches, inputs, outputs, open_device(params.runtime))
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
     checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
-    about, tags = fit.model_dump() | {"fit": settings.model_dump()}, fit.model_dump() | {"dataset": params.data.label}
-    title = f"fit {fit.panel} + {fit.predictor}"
+    known, title = fit.model_dump(), f"fit {fit.panel} + {fit.predictor}"
+    about, tags = known | {"fit": settings.model_dump()}, known | {"dataset": params.data.label}
     with open_tracker(params.tracking, "fit") as record, record.run(title, params=about, tags=tags, inputs=read) as run:
         fitted = PREDICTORS[settings.method](task, settings, Hooks(run.log_metrics, checkpoint))
-        targets = data.genes["gene_id"].gather(outputs.numpy()).to_list()
-        save_model(paths.model(name), fitted, panel, targets, fit.model_dump() | {"scale": settings.unit})
+        save_model(paths.model(name), fitted, panel["gene_id"], targets["gene_id"], known | {"scale": settings.unit})
         write_json(paths.fit_metrics(name), fitted.chosen)
         run.log_metrics({f"final/{figure}": value for figure, value in fitted.chosen.items()})
+        run.log_table("landmarks", panel)
+        run.log_table("targets", targets)
         run.log_model(fitted.module, task.example(), fitted.best_step)
     checkpoint.remove()
 

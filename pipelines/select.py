@@ -9,15 +9,15 @@ from sclandmarks.learn.task import Hooks, history_table
 from sclandmarks.params import load_params
 from sclandmarks.runtime.device import open_device
 from sclandmarks.runtime.logs import run_stage
-from sclandmarks.select import SELECTORS, SelectionTask
+from sclandmarks.select import SELECTORS, SelectionTask, panel_size
 from sclandmarks.tracking import open_tracker
 
 
 def main(name: str) -> None:
     params, data = load_params(), LearningData()
-    panel, n_landmarks, device = params.panels[name], params.select.n_landmarks, open_device(params.runtime)
+    panel, device = params.panels[name], open_device(params.runtime)
     train, validation = data.batches("train", panel), data.batches("validation", panel)
-    task = SelectionTask(train, validation, data.genes, n_landmarks, device)
+    task = SelectionTask(train, validation, data.genes, panel_size(panel, params.select, data.genes), device)
     checkpoint = data.checkpoint(f"select-{name}", panel)
     about = {"panel": panel.model_dump(), "select": params.select.model_dump()}
     tags, read = {"panel": name, "dataset": params.data.label}, [paths.EXPRESSION, paths.SPLIT]

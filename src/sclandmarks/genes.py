@@ -78,8 +78,8 @@ def gene_table(originals: Sequence[str], symbols: Sequence[str], ensembl_ids: Se
         As `schema.GENES`, in the order given. A landmark of L1000 that is known by symbol alone gets its Ensembl
         id from the L1000 table, and is then named by it, unless another gene of the list has that id.
     """
-    current = current_symbols(symbols)
-    stripped = [strip_version(gene) if gene else None for gene in ensembl_ids]
+    current = current_symbols([symbol.strip() for symbol in symbols])
+    stripped = [strip_version(gene.strip()) if gene else None for gene in ensembl_ids]
     landmarks = dict(l1000_landmarks().select("current_symbol", "ensembl_id").iter_rows())
     taken = {gene for gene in stripped if gene}
     known = [

@@ -103,12 +103,12 @@ def check_counts(X_CG: sparse.spmatrix) -> sparse.csr_matrix:
     Raises
     ------
     DataError
-        For an empty or all-zero matrix, NaN, infinity, negative or non-integer values, values
+        For an empty or all-zero matrix, places out of range, NaN, infinity, negative or non-integer values, values
         beyond int32.
     """
     if 0 in X_CG.shape:
         raise DataError("a matrix with cells and genes", f"shape {X_CG.shape}", "Check the file and its reader.")
-    csr = sparse.csr_matrix(X_CG)
+    csr = _well_formed(X_CG)
     values = csr.data
     _check_values(values)
     if not values.any():
@@ -117,6 +117,19 @@ def check_counts(X_CG: sparse.spmatrix) -> sparse.csr_matrix:
     counts.sum_duplicates()
     counts.eliminate_zeros()
     return counts
+
+
+def _well_formed(X_CG: sparse.spmatrix) -> sparse.csr_matrix:
+    csr = sparse.csr_matrix(X_CG.astype(np.float32) if X_CG.dtype == np.float16 else X_CG)
+    try:
+        csr.check_format(full_check=True)
+    except ValueError as error:
+        raise DataError(
+            f"places within {csr.shape[0]} cells x {csr.shape[1]} genes",
+            str(error),
+            "The file is damaged: get it again.",
+        ) from error
+    return csr
 
 
 def _check_values(values: NDArray[Any]) -> None:

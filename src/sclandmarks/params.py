@@ -80,20 +80,26 @@ class SelectParams(Section):
     n_landmarks: Positive
 
 
+class Sized(Section):
+    """Base of panels whose size can be chosen apart: a number, or `l1000`, as many as L1000 has measured genes."""
+
+    n_landmarks: Positive | Literal["l1000"] | None = None
+
+
 class L1000Panel(Section):
     """The measured ones of the 978 landmark genes of L1000."""
 
     selector: Literal["l1000"]
 
 
-class RandomPanel(Section):
+class RandomPanel(Sized):
     """Genes drawn without regard to anything: a control."""
 
     selector: Literal["random"]
     seed: Seed
 
 
-class TopVariancePanel(Section):
+class TopVariancePanel(Sized):
     """The genes of largest variance over training cells: a control."""
 
     selector: Literal["top_variance"]
@@ -125,7 +131,7 @@ class PaperPanel(TrainingParams):
     n_extremes: Positive | None
 
 
-class GroupLassoPanel(Section):
+class GroupLassoPanel(Sized):
     """Ours: proximal group lasso along a path in lambda, lambda_max path_ratio^k for k = 0, 1, ..."""
 
     selector: Literal["group_lasso"]

@@ -161,7 +161,7 @@ def difference_rows(
 
 def verdict(difference: Interval, sign: int) -> str:
     """Say what an interval of a difference shows; `sign` is 1 where larger is better, -1 where smaller is."""
-    if difference.low <= 0 <= difference.high:
+    if not (difference.low > 0 or difference.high < 0):  # NaN shows nothing
         return "no difference shown"
     return "better" if difference.value * sign > 0 else "worse"
 

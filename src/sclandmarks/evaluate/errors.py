@@ -85,11 +85,17 @@ class ErrorSums:
             self._totals_3T[i] += part.sum(0, dtype=torch.float64)
         self._seen += len(y_BT)
 
+    def _resampled_r2(self, variance_T: FloatArray) -> FloatArray:
+        """R^2 in every resample, about the mean over all test cells: the same genes and zero point in each."""
+        mse_NT, mean_NT, square_NT = (part.double().numpy() / self._seen for part in self._moments_3NT)
+        mean_T = self._totals_3T[1].numpy() / self._seen
+        about_NT = square_NT - 2 * mean_T * mean_NT + mean_T**2
+        return np.where(variance_T > 0, r_squared(mse_NT, np.maximum(about_NT, 0)), np.nan)
+
     def result(self) -> dict[str, Errors]:
         """Return the errors of every set of targets."""
         mse_T, variance_T = _mse_and_variance(self._totals_3T.numpy(), self._seen)
-        mse_NT, variance_NT = _mse_and_variance(self._moments_3NT.numpy(), self._seen)
-        r2_NT = r_squared(mse_NT, variance_NT)
+        r2_NT = self._resampled_r2(variance_T)
         found = {}
         for name, places in self.sets.items():
             sse_C, weighted_C, baseline_C = torch.cat(self._per_cell[name], dim=1).numpy()

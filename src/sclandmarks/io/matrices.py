@@ -138,7 +138,7 @@ class MatrixFile:
         """Number of row groups."""
         return int(self._file.num_row_groups)
 
-    @property
+    @cached_property
     def rows_of_groups(self) -> NDArray[np.int64]:
         """First row of every row group, and behind them the number of rows."""
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self.n_groups)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class SavedModel:
 
 
 def save_model(
-    folder: Path, fitted: Fitted, landmarks: Sequence[str], targets: Sequence[str], about: dict[str, Any]
+    folder: Path, fitted: Fitted, landmarks: Iterable[str], targets: Iterable[str], about: dict[str, Any]
 ) -> None:
     """Write a fitted predictor; model.json comes last and carries the hash of the weights."""
     from safetensors.torch import save_file

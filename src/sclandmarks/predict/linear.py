@@ -54,8 +54,8 @@ def fit_ridge(task: Task, settings: RidgePredictor, hooks: Hooks) -> Fitted:
 def fit_reduced_rank(task: Task, settings: ReducedRankPredictor, hooks: Hooks) -> Fitted:
     """Ridge whose fitted values are projected on their leading principal axes.
 
-    With M = diag(d / sqrt(d + lambda)) ... the fitted values' scatter is B' S B; its leading eigenvectors come from
-    the small side, an n_landmarks x n_landmarks problem. Rank and lambda are the best pair on the held-back cells.
+    The scatter of the fitted values is B' S B; its leading eigenvectors come from the small side, an n_landmarks x
+    n_landmarks problem. Rank and lambda are the best pair on the held-back cells.
     """
     eigen = _eigen(task)
     ranks = _ranks(min(settings.max_rank, task.n_landmarks, task.n_targets))
@@ -97,13 +97,15 @@ def _factors(eigen: Eigen, lambda_: float, rank: int) -> tuple[Tensor, Tensor]:
     """Factors F (L x R), B (R x T) of the ridge coefficients in the eigenbasis, cut to a rank.
 
     The fitted values are Z Q with Z'Z = diag(d) and Q = C / (d + lambda). With P = diag(sqrt d) Q = U s W', the
-    projection on the leading R axes of W is Q W_R W_R'.
+    projection on the leading R axes of W is Q W_R W_R'. Axes beyond the rank of the training data are zero.
     """
     Q_LT = eigen.C_LT / (eigen.d_L + lambda_).unsqueeze(1)
     P_LT = eigen.d_L.sqrt().unsqueeze(1) * Q_LT
     s2_L, U_LL = torch.linalg.eigh(P_LT @ P_LT.T)
     order = torch.argsort(s2_L, descending=True)[:rank]
-    W_RT = (U_LL[:, order].T @ P_LT) / s2_L[order].clamp(min=1e-30).sqrt().unsqueeze(1)
+    real_R = s2_L[order] > 1e-10 * s2_L.max().clamp(min=1e-30)  # beyond the rank of the data there are no axes
+    scale_R = torch.where(real_R, s2_L[order].clamp(min=1e-30).rsqrt(), 0)
+    W_RT = (U_LL[:, order].T @ P_LT) * scale_R.unsqueeze(1)
     return Q_LT @ W_RT.T, W_RT
 
 
@@ -141,7 +143,7 @@ def _best_place(errors: list[float]) -> int:
 def _best(errors: dict[float, float]) -> float:
     """The exponent of least error; of those as good to a millionth the largest, so that rounding decides nothing."""
     least = min(errors.values())
-    return max(exponent for exponent, error in errors.items() if error <= least * (1 + 1e-6))
+    return max(exponent for exponent, error in errors.items() if error <= least + 1e-6 * abs(least))
 
 
 def _range(low: float, high: float, steps: int) -> list[float]:

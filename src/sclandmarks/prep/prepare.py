@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from sclandmarks.errors import DataError
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import PrepareParams
 from sclandmarks.prep.scprep_adapter import expressed_genes, large_enough_cells, log_normalise
+
+log = logging.getLogger(__name__)
 
 
 class Prepared(NamedTuple):
@@ -57,9 +60,13 @@ def prepare(matrix: ExpressionMatrix, split: pl.DataFrame, settings: PreparePara
     Raises
     ------
     DataError
-        If no gene passes, or a cell has no reads in the genes that pass.
+        If no gene passes, or a cell is not in the split.
     """
     subset = matrix.cells.join(split, on="cell_id", how="left", maintain_order="left")["subset"]
+    if subset.null_count():
+        raise DataError(
+            "every cell in the split", f"{subset.null_count()} that are not", "Run `dvc repro` from split on."
+        )
     train = np.flatnonzero((subset == "train").to_numpy())
     genes = expressed_genes(matrix.X_CG[train], settings.min_reads, settings.min_cells)
     if not len(genes):
@@ -69,19 +76,16 @@ def prepare(matrix: ExpressionMatrix, split: pl.DataFrame, settings: PreparePara
             "Lower prepare.min_reads or prepare.min_cells in params.yaml.",
         )
     order = np.random.default_rng(seed).permutation(matrix.n_cells)
-    counts = matrix.take_genes(genes).take(order)
-    _check_reads(counts)
+    counts = _with_reads(matrix.take_genes(genes).take(order))
     return Prepared(counts, log_normalise(counts.X_CG, settings.scale, settings.log_base))
 
 
-def _check_reads(counts: ExpressionMatrix) -> None:
-    empty = np.diff(counts.X_CG.indptr) == 0
-    if empty.any():
-        raise DataError(
-            "reads in every cell after the gene filter",
-            f"{int(empty.sum())} cells without, first {counts.cells['cell_id'][int(np.flatnonzero(empty)[0])]}",
-            "Raise prepare.min_library_size or lower prepare.min_cells in params.yaml.",
-        )
+def _with_reads(counts: ExpressionMatrix) -> ExpressionMatrix:
+    """Drop cells all of whose reads lie in genes that were dropped: they cannot be normalised."""
+    kept = np.flatnonzero(np.diff(counts.X_CG.indptr) > 0)
+    if len(kept) < counts.n_cells:
+        log.warning("%d cells have no reads in the kept genes and are dropped", counts.n_cells - len(kept))
+    return counts.take(kept)
 
 
 def summarise(matrix: ExpressionMatrix, dataset: str, when: str) -> dict[str, object]:

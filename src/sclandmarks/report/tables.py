@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from sclandmarks.report.inputs import BASELINES, COMMON, OWN, Difference, Result, Score, Tables
+from sclandmarks.report.inputs import BASELINES, COMMON, NETWORKS, OWN, Difference, Result, Score, Tables
 from sclandmarks.report.style import signed
 
 VERDICTS = {"better": "▲ better", "worse": "▼ worse", "no difference shown": "○ no difference shown"}
 NONE = "–"
+COLLAPSED = "collapsed: it predicts the training mean, and no more"
 
 
 class Cell(NamedTuple):
@@ -68,6 +69,12 @@ def points(difference: Difference) -> str:
 
 def _plus(value: float) -> str:
     return signed(f"{100 * value:+.2f}").replace("+0.00", "0.00")
+
+
+def collapsed(result: Result) -> bool:
+    """Whether a trained network ended as good as the training mean, and no better."""
+    explained = result.score(OWN, "explained").value
+    return result.method in NETWORKS and explained is not None and abs(explained) < 0.005  # of the variance
 
 
 def error_cell(score: Score) -> Cell:
@@ -159,6 +166,8 @@ def _study_row(
     unit = "MSE of counts: grows with the depth of sequencing" if scale == "counts" else "MSE"
     published = "not reported" if theirs is None else error(theirs)
     mine = error_cell(ours[0].score(OWN, "mse")) if ours else Cell("not in this run")
+    if ours and collapsed(ours[0]):
+        unit = f"{unit}: {COLLAPSED}"
     return [Cell(title, unit), Cell(published, number=theirs), mine]
 
 
@@ -193,7 +202,7 @@ def _comparison_row(result: Result, reference: str) -> list[Cell]:
         percent_cell(result.score(COMMON, "r2_median")), verdict_cell(result, reference),
         error_cell(result.score(OWN, "mse")),
     ]  # fmt: skip
-    note = ""
+    note = COLLAPSED if collapsed(result) else ""
     if result.scale != "log":
         note = "scale of counts: not comparable"
         errors = [cell._replace(number=None, tone="pale") for cell in errors]

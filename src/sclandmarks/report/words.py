@@ -70,7 +70,7 @@ def _best(tables: Tables, found: list[Result]) -> Iterator[Markup]:
 
 def _cells(tables: Tables, best: Result) -> str:
     cells = sum(n for fit, n in tables.per_type.select("fit", "n_cells").iter_rows() if fit == best.fit)
-    return f", in {cells:,} test cells that no choice has seen" if cells else ""
+    return f", in {cells:,} test cells from which nothing was learned" if cells else ""
 
 
 def _networks(reference: Result, found: list[Result]) -> Iterator[Markup]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sclandmarks.select.base import Selected, SelectionTask
+from sclandmarks.select.base import Selected, SelectionTask, panel_size
 from sclandmarks.select.group_lasso import select_group_lasso
 from sclandmarks.select.paper import select_paper_f910
 from sclandmarks.select.simple import select_l1000, select_random, select_top_variance
@@ -18,4 +18,4 @@ SELECTORS: dict[str, Callable[[SelectionTask, Any, Any], Selected]] = {
     "group_lasso": select_group_lasso,
 }
 
-__all__ = ["SELECTORS", "Selected", "SelectionTask"]
+__all__ = ["SELECTORS", "Selected", "SelectionTask", "panel_size"]

@@ -9,8 +9,10 @@ import polars as pl
 import torch
 
 from sclandmarks.errors import PanelError
+from sclandmarks.genes import measured_landmarks
 from sclandmarks.learn.task import Step
 from sclandmarks.matrix import Batches
+from sclandmarks.params import Section, SelectParams
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ class Selected:
     panel: pl.DataFrame
     history: list[Step] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+
+
+def panel_size(panel: Section, select: SelectParams, genes: pl.DataFrame) -> int:
+    """Size of a panel: its own, that of L1000's measured genes where it says `l1000`, else what all panels share."""
+    own = getattr(panel, "n_landmarks", None)
+    return len(measured_landmarks(genes)) if own == "l1000" else int(own or select.n_landmarks)
 
 
 def rank_genes(

@@ -27,7 +27,8 @@ from sclandmarks.select.base import Selected, SelectionTask, rank_genes
 
 log = logging.getLogger(__name__)
 
-MAX_PLACES = 60
+SMALLEST = 1e-5  # of lambda_max: where a path ends at the latest
+MAX_PLACES = 2000
 
 
 class Problem(NamedTuple):
@@ -63,13 +64,22 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
         place = solve(problem, strength, place, settings.max_steps, settings.tolerance)
         ratio = strength / strengths[0]
         entered[place.active[torch.isnan(entered[place.active])]] = ratio
-        history.append(_step(step, ratio, place))
+        history.append(_step(step, ratio, place, problem.constant))
         hooks.on_epoch(history[-1].metrics, step)
         if len(place.active) >= task.n_landmarks:
             break
-    if place.gap > settings.tolerance * problem.constant:
-        log.warning("duality gap %.2g above tolerance: raise the panel's max_steps in params.yaml", place.gap)
+    _warn(task, settings, history)
     return _rank(task, place, entered, history)
+
+
+def _warn(task: SelectionTask, settings: GroupLassoPanel, history: list[Step]) -> None:
+    worst, n_active = max(step.metrics["gap"] for step in history), history[-1].metrics["n_active"]
+    if worst > settings.tolerance:
+        log.warning("relative duality gap %.2g above tolerance: raise the panel's max_steps in params.yaml", worst)
+    if n_active < task.n_landmarks:
+        log.warning(
+            "the path ended with %d of %d genes: the others are those nearest to entering", n_active, task.n_landmarks
+        )
 
 
 def build_problem(task: SelectionTask, settings: GroupLassoPanel) -> tuple[Problem, Tensor]:
@@ -107,7 +117,7 @@ def _principal_axes(S_GG: Tensor, width: int, seed: int) -> Tensor:
 def path(problem: Problem, ratio: float) -> list[float]:
     """Penalty strengths (lambda sqrt(width)) from the smallest that keeps every gene out, downwards."""
     largest = float(prox.norms(problem.C_GH).max()) * (1 + 1e-6)  # beyond rounding in float32
-    return [largest * ratio**i for i in range(MAX_PLACES)]
+    return [largest * ratio**i for i in range(min(MAX_PLACES, math.ceil(math.log(SMALLEST) / math.log(ratio))))]
 
 
 def start(problem: Problem) -> Place:
@@ -191,8 +201,8 @@ def duality_gap(problem: Problem, strength: float, W_AH: Tensor, active: Tensor,
     return primal - dual
 
 
-def _step(step: int, ratio: float, place: Place) -> Step:
-    figures = {"lambda_ratio": ratio, "n_active": float(len(place.active)), "gap": place.gap}
+def _step(step: int, ratio: float, place: Place, constant: float) -> Step:
+    figures = {"lambda_ratio": ratio, "n_active": float(len(place.active)), "gap": place.gap / constant}
     return Step(step, figures | {"iterations": float(place.n_iterations)})
 
 

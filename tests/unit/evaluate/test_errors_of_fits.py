@@ -61,13 +61,14 @@ def test_sums_are_numpys(block: int, target_set: str) -> None:
 
 @pytest.mark.parametrize("target_set", SETS)
 def test_the_median_of_a_resample_is_that_of_the_drawn_cells(target_set: str) -> None:
-    """Cells repeated as often as drawn, then R^2 of each gene by its definition, then the median."""
+    """Cells repeated as often as drawn, R^2 of each gene about its mean over all test cells, then the median."""
     p_CT, y_CT, mean_T = made()
     found = errors_of(p_CT, y_CT, mean_T)[target_set].r2_N
     for n, times_C in enumerate(WEIGHTS_NC.astype(int)):
         rows = np.repeat(np.arange(N_CELLS), times_C)
         p_DT, y_DT = p_CT[rows][:, SETS[target_set]], y_CT[rows][:, SETS[target_set]]
-        r2_T = 1 - ((p_DT - y_DT) ** 2).mean(axis=0) / y_DT.var(axis=0)
+        about_T = ((y_DT - y_CT[:, SETS[target_set]].mean(axis=0)) ** 2).mean(axis=0)
+        r2_T = 1 - ((p_DT - y_DT) ** 2).mean(axis=0) / about_T
         assert found[n] == pytest.approx(np.median(r2_T), rel=1e-3, abs=1e-4)
 
 
@@ -101,3 +102,16 @@ def test_r_squared_by_hand() -> None:
     np.testing.assert_allclose(
         r_squared(np.array([0.0, 1.0, 3.0, 0.0]), np.array([2.0, 2.0, 2.0, 0.0])), [1, 0.5, -0.5, np.nan]
     )
+
+
+def test_the_interval_of_the_median_holds_the_median() -> None:
+    """Of rare genes too, whose variance within a resample is on average too small."""
+    rng = np.random.default_rng(0)
+    y_CT = (rng.random((300, 400)) < 0.02) * rng.gamma(4.0, 0.2, (300, 400))
+    mean_T = y_CT.mean(axis=0)
+    weights_NC = resample_weights(300, 200, 0)
+    sums = ErrorSums(torch.from_numpy(mean_T).float(), {"own": np.arange(400)}, weights_NC)
+    sums.add(torch.from_numpy(0.9 * mean_T + 0.1 * y_CT).float(), torch.from_numpy(y_CT).float())
+    found = sums.result()["own"]
+    low, high = np.quantile(found.r2_N, [0.025, 0.975])
+    assert low <= np.nanmedian(r_squared(found.mse_T, found.variance_T)) <= high

@@ -123,3 +123,15 @@ def test_a_constant_landmark_does_no_harm() -> None:
     for fitted in (fit_ridge(constant, RIDGE, Hooks()), fit_reduced_rank(constant, REDUCED, Hooks())):
         assert fitted.module(task.example()).isfinite().all()
         assert np.isfinite(fitted.chosen["validation_mse"])
+
+
+@pytest.mark.parametrize("n_train", [3, 4])
+def test_more_axes_than_the_training_cells_have_are_no_axes(n_train: int) -> None:
+    """With fewer cells than panel genes the axes beyond the data's rank are zero, and the claimed error is true."""
+    task = task_of(1.0, n_train=n_train)
+    fitted = fit_reduced_rank(task, REDUCED, Hooks())
+    errors = [(fitted.module(x_BL) - y_BT).square().mean() for x_BL, y_BT in task.pairs(task.validation.in_order())]
+    assert fitted.chosen["validation_mse"] == pytest.approx(float(errors[0].detach()), rel=1e-3)
+    W_RT = fitted.module.B_RT.detach()
+    gram_RR = (W_RT @ W_RT.T).numpy()
+    assert np.allclose(gram_RR, np.diag(np.round(np.diag(gram_RR))), atol=1e-5)

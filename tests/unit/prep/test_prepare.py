@@ -101,13 +101,22 @@ def test_no_gene_left_is_an_error(counts: ExpressionMatrix) -> None:
         prepare(counts, split_of(counts), SETTINGS.model_copy(update={"min_cells": 41}), 0)
 
 
-def test_a_cell_without_reads_in_the_kept_genes_is_an_error(make_matrix) -> None:
-    """It cannot be scaled; it is named."""
+def test_a_cell_without_reads_in_the_kept_genes_is_dropped(make_matrix, caplog) -> None:
+    """It cannot be scaled, and it must not stop the others."""
     counts_CG = np.full((12, 3), [5, 5, 0])
     counts_CG[9] = [0, 0, 30]
     matrix = make_matrix(counts=counts_CG)
-    with pytest.raises(DataError, match=r"1 cells without, first toy/9"):
-        prepare(matrix, split_of(matrix), SETTINGS, 0)
+    prepared = prepare(matrix, split_of(matrix), SETTINGS, 0)
+    assert set(matrix.cells["cell_id"]) - set(prepared.counts.cells["cell_id"]) == {"toy/9"}
+    assert prepared.value.shape == (11, 2)
+    assert "1 cells have no reads in the kept genes" in caplog.text
+
+
+def test_a_cell_that_is_not_in_the_split_is_an_error(make_matrix) -> None:
+    """A split of other cells is not taken for this one's."""
+    matrix = make_matrix(counts=np.full((12, 3), 5))
+    with pytest.raises(DataError, match="every cell in the split; got 1 that are not"):
+        prepare(matrix, split_of(matrix)[1:], SETTINGS, 0)
 
 
 def test_summaries_by_hand(make_matrix) -> None:
