@@ -141,7 +141,7 @@ def _check_values(values: NDArray[Any]) -> None:
         raise DataError(counts, f"negative values, smallest {values.min():g}", remedy)
     if (values != np.rint(values)).any():
         raise DataError(counts, f"fractions, first {values[values != np.rint(values)][0]:g}", remedy)
-    if values.size and values.max() > np.iinfo(np.int32).max:
+    if values.size and float(values.max()) > np.iinfo(np.int32).max:
         raise DataError(counts, f"a value of {values.max():g}", remedy)
 
 

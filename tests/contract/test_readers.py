@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import runpy
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import sparse
 
@@ -17,14 +21,19 @@ from sclandmarks import schema
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw import READERS
 from sclandmarks.io.raw.common import Origin
-from sclandmarks.io.raw.h5ad import H5adSettings
+from sclandmarks.io.raw.h5ad import H5adSettings, ZarrSettings
+from sclandmarks.io.raw.loom import LoomSettings
+from sclandmarks.io.raw.panglaodb import PanglaodbSettings
 from sclandmarks.io.raw.table import TableSettings
+from sclandmarks.io.raw.tenx_h5 import TenxH5Settings
+from sclandmarks.io.raw.tenx_mtx import TenxMtxSettings
 from sclandmarks.matrix import ExpressionMatrix
 
 BARCODES = ["AAC-1", "ACG-1", "CGT-1"]
 GENES = ["A1BG", "GAPDH", "zebra", "CDK4"]
 X_CG = np.array([[3, 0, 0, 300], [0, 0, 1, 0], [2, 2**24 + 1, 0, 7]], dtype=np.float64)
 ORIGIN = Origin("mine", "colon")
+R = runpy.run_path(str(Path(__file__).parents[1] / "unit/io/raw/rdata_bytes.py"))
 
 
 class Written(NamedTuple):
@@ -37,7 +46,13 @@ class Written(NamedTuple):
 Writer = Callable[[Path, np.ndarray, list[str], list[str]], Written]
 
 
-def write_text(orientation: str, ending: str, separator: str = ",") -> Writer:
+def compressed(data: bytes, ending: str) -> bytes:
+    if ending.endswith(".zst"):
+        return pa.Codec("zstd").compress(data, asbytes=True)
+    return gzip.compress(data) if ending.endswith(".gz") else data
+
+
+def write_text(orientation: str, ending: str, separator: str = ",", asked: str = "") -> Writer:
     def write(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
         by_genes = orientation == "genes_by_cells"
         values, rows, columns = (X.T, genes, barcodes) if by_genes else (X, barcodes, genes)
@@ -45,18 +60,19 @@ def write_text(orientation: str, ending: str, separator: str = ",") -> Writer:
         lines += [separator.join([name, *(f"{v:.17g}" for v in row)]) for name, row in zip(rows, values, strict=True)]
         data = ("\n".join(lines) + "\n").encode()
         path = folder / f"counts{ending}"
-        path.write_bytes(gzip.compress(data) if ending.endswith(".gz") else data)
-        settings = {"format": "table", "orientation": orientation, "separator": separator}
+        path.write_bytes(compressed(data, ending))
+        settings = {"format": "table", "orientation": asked or orientation, "separator": separator}
         return Written({"counts": path}, TableSettings.model_validate(settings))
 
     return write
 
 
-def write_h5ad(matrix: str, form: Callable[[np.ndarray], Any]) -> Writer:
+def write_anndata(matrix: str, form: Callable[[np.ndarray], Any], ending: str = "h5ad", asked: str = "") -> Writer:
     def write(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
         import anndata
 
         obs, var = pd.DataFrame(index=pd.Index(barcodes)), pd.DataFrame(index=pd.Index(genes))
+        path = folder / f"counts.{ending}"
         with warnings.catch_warnings(), anndata.settings.override(allow_write_nullable_strings=True):
             warnings.simplefilter("ignore")
             counts = anndata.AnnData(form(X), obs=obs, var=var)
@@ -67,8 +83,65 @@ def write_h5ad(matrix: str, form: Callable[[np.ndarray], Any]) -> Writer:
                 other.raw = counts
             else:
                 other.layers[matrix.removeprefix("layers/")] = counts.X
-            other.write_h5ad(folder / "counts.h5ad")
-        return Written({"counts": folder / "counts.h5ad"}, H5adSettings(format="h5ad", matrix=matrix))
+            other.write_h5ad(path) if ending == "h5ad" else other.write_zarr(path)
+        kind = H5adSettings if ending == "h5ad" else ZarrSettings
+        return Written({"counts": path}, kind(format=ending, matrix=asked or matrix))
+
+    return write
+
+
+def write_loom(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
+    path = folder / "counts.loom"
+    with h5py.File(path, "w") as file:
+        file["matrix"] = X.T
+        file["row_attrs/Gene"] = np.array(genes, dtype=object)
+        file["col_attrs/CellID"] = np.array([name.encode() for name in barcodes])
+    return Written({"counts": path}, LoomSettings(format="loom"))
+
+
+def write_tenx_h5(version: int) -> Writer:
+    def write(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
+        path, csr = folder / "counts.h5", sparse.csr_matrix(X)
+        names = np.array(genes, dtype="S20")
+        with h5py.File(path, "w") as file:
+            group = file.create_group("matrix" if version == 3 else "hg19")
+            arrays = {"data": csr.data, "indices": csr.indices.astype(np.int64), "indptr": csr.indptr.astype(np.int64)}
+            arrays |= {"shape": np.array(X.T.shape, dtype=np.int32), "barcodes": np.array(barcodes, dtype="S18")}
+            kinds = np.full(len(genes), b"Gene Expression")
+            of_3 = {"features/id": names, "features/name": names, "features/feature_type": kinds}
+            for key, values in (arrays | (of_3 if version == 3 else {"genes": names, "gene_names": names})).items():
+                group[key] = values
+        return Written({"counts": path}, TenxH5Settings(format="tenx_h5"))
+
+    return write
+
+
+def write_tenx_mtx(ending: str, features: str) -> Writer:
+    def write(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
+        coo = sparse.csr_matrix(X).tocoo()
+        lines = ["%%MatrixMarket matrix coordinate real general", f"{X.shape[1]} {X.shape[0]} {coo.nnz}"]
+        lines += [f"{j + 1} {i + 1} {v:.17g}" for i, j, v in zip(coo.row, coo.col, coo.data, strict=True)]
+        rest = "\tGene Expression" if features == "features" else ""
+        texts = {
+            "counts.mtx": lines,
+            "barcodes.tsv": barcodes,
+            f"{features}.tsv": [f"{name}\t{name}{rest}" for name in genes],
+        }
+        for name, content in texts.items():
+            data = "".join(f"{line}\n" for line in content).encode()
+            (folder / f"{name}{ending}").write_bytes(compressed(data, ending))
+        counts, cells, rows = (folder / f"{name}{ending}" for name in texts)
+        files = {"counts": counts, "barcodes": cells, "features": rows}
+        return Written(files, TenxMtxSettings(format="tenx_mtx"))
+
+    return write
+
+
+def write_panglaodb(name: str, version: int) -> Writer:
+    def write(folder: Path, X: np.ndarray, barcodes: list[str], genes: list[str]) -> Written:
+        path = folder / "counts.RData"
+        path.write_bytes(gzip.compress(R["workspace"](R["slots"](X.T, genes, barcodes), name, version)))
+        return Written({"counts": path}, PanglaodbSettings(format="panglaodb"))
 
     return write
 
@@ -77,11 +150,24 @@ WRITERS: dict[str, Writer] = {
     "table, genes x cells": write_text("genes_by_cells", ".csv"),
     "table, cells x genes, gzip": write_text("cells_by_genes", ".csv.gz"),
     "table, TSV": write_text("genes_by_cells", ".tsv", "\t"),
-    "h5ad, X, CSR": write_h5ad("X", sparse.csr_matrix),
-    "h5ad, X, dense": write_h5ad("X", np.asarray),
-    "h5ad, raw.X, CSC": write_h5ad("raw.X", sparse.csc_matrix),
-    "h5ad, raw.X, dense": write_h5ad("raw.X", np.asarray),
-    "h5ad, layer": write_h5ad("layers/counts", sparse.csr_matrix),
+    "table, zstd, orientation found": write_text("genes_by_cells", ".csv.zst", asked="auto"),
+    "h5ad, X, CSR": write_anndata("X", sparse.csr_matrix),
+    "h5ad, X, dense": write_anndata("X", np.asarray),
+    "h5ad, X, found": write_anndata("X", sparse.csr_matrix, asked="auto"),
+    "h5ad, raw.X, CSC": write_anndata("raw.X", sparse.csc_matrix),
+    "h5ad, raw.X, dense": write_anndata("raw.X", np.asarray),
+    "h5ad, raw.X, found": write_anndata("raw.X", sparse.csr_matrix, asked="auto"),
+    "h5ad, layer": write_anndata("layers/counts", sparse.csr_matrix),
+    "h5ad, layer, found": write_anndata("layers/counts", np.asarray, asked="auto"),
+    "zarr, X, CSR": write_anndata("X", sparse.csr_matrix, "zarr"),
+    "zarr, layer, dense, found": write_anndata("layers/counts", np.asarray, "zarr", asked="auto"),
+    "loom": write_loom,
+    "tenx_h5, version 1": write_tenx_h5(1),
+    "tenx_h5, version 3": write_tenx_h5(3),
+    "tenx_mtx, version 1": write_tenx_mtx("", "genes"),
+    "tenx_mtx, version 3": write_tenx_mtx(".gz", "features"),
+    "panglaodb, RDX2": write_panglaodb("sm", 2),
+    "panglaodb, RDX3, sm2": write_panglaodb("sm2", 3),
 }
 
 
@@ -154,6 +240,12 @@ def test_values_that_are_no_counts_are_refused(
         read(X)
 
 
+def test_a_value_beyond_int32_is_refused_in_single_precision(tmp_path: Path) -> None:
+    written = write_anndata("X", sparse.csr_matrix)(tmp_path, (X_CG + 2.0**31).astype(np.float32), BARCODES, GENES)
+    with pytest.raises(DataError, match=r"a value of 2\.1(.|\n)*counts\.h5ad"):
+        READERS["h5ad"](written.files, written.settings, ORIGIN)
+
+
 def test_zeros_only_are_refused(read: Callable[..., ExpressionMatrix]) -> None:
     with pytest.raises(DataError, match=r"zeros only(.|\n)*counts\."):
         read(np.zeros((3, 4)))
@@ -185,6 +277,8 @@ def test_an_empty_name_is_refused(read: Callable[..., ExpressionMatrix]) -> None
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_broken_file_is_refused(tmp_path: Path, writer: str, content: bytes) -> None:
     written = WRITERS[writer](tmp_path, X_CG, BARCODES, GENES)
+    if written.files["counts"].is_dir():
+        shutil.rmtree(written.files["counts"])
     written.files["counts"].write_bytes(content)
     with pytest.raises(DataError, match=r"counts\."):
         READERS[written.settings.format](written.files, written.settings, ORIGIN)

@@ -14,13 +14,25 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from sclandmarks.io.raw.common import Origin
-from sclandmarks.io.raw.h5ad import H5adSettings, read_h5ad
+from sclandmarks.io.raw.h5ad import H5adSettings, ZarrSettings, read_h5ad, read_zarr
+from sclandmarks.io.raw.loom import LoomSettings, read_loom
+from sclandmarks.io.raw.panglaodb import PanglaodbSettings, read_panglaodb
 from sclandmarks.io.raw.table import TableSettings, read_text_table
+from sclandmarks.io.raw.tenx_h5 import TenxH5Settings, read_tenx_h5
+from sclandmarks.io.raw.tenx_mtx import TenxMtxSettings, read_tenx_mtx
 from sclandmarks.matrix import ExpressionMatrix
 
 READERS: dict[str, Callable[[Mapping[str, Path], Any, Origin], ExpressionMatrix]] = {
     "table": read_text_table,
     "h5ad": read_h5ad,
+    "zarr": read_zarr,
+    "loom": read_loom,
+    "tenx_h5": read_tenx_h5,
+    "tenx_mtx": read_tenx_mtx,
+    "panglaodb": read_panglaodb,
 }
 
-Reader = Annotated[TableSettings | H5adSettings, Field(discriminator="format")]
+Reader = Annotated[
+    TableSettings | H5adSettings | ZarrSettings | LoomSettings | TenxH5Settings | TenxMtxSettings | PanglaodbSettings,
+    Field(discriminator="format"),
+]

@@ -1,47 +1,32 @@
-"""Counts in AnnData's file, .h5ad."""
+"""Counts in AnnData's files, .h5ad and .zarr."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
-from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Labels, Origin, named_genes, naming, to_matrix
+from sclandmarks.io.raw.anndata_group import AUTO, csr, fault, matrices, no_counts, pick, remedy, sample, table
+from sclandmarks.io.raw.common import CellLabels, Labels, Origin, named_genes, naming, reading, to_matrix
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import Section
 
 if TYPE_CHECKING:
-    import anndata
     import pandas as pd
 
 INDEX = "index"
-DENSE_CELLS = 1024
 
 
-class H5adSettings(Section):
-    """Where an .h5ad file has the raw counts and the names.
-
-    Parameters
-    ----------
-    matrix : str
-        `X`, `raw.X` or `layers/NAME`.
-    cell_type, donor, tissue : str, optional
-        Columns of `obs`.
-    symbol, ensembl : str, optional
-        Columns of `var` (of `raw.var` for `raw.X`); `index`, or the index's own name, is the index. Without
-        `ensembl`, the index is looked at for Ensembl ids.
-    """
+class _AnnDataSettings(Section):
+    """Base of the settings of AnnData's files."""
 
     optional_roles: ClassVar[tuple[str, ...]] = ()
 
-    format: Literal["h5ad"]
-    matrix: str = Field(default="X", pattern=r"^(X|raw\.X|layers/.+)$")
+    matrix: str = Field(default=AUTO, pattern=r"^(auto|X|raw\.X|layers/.+)$")
     cell_type: str | None = None
     donor: str | None = None
     tissue: str | None = None
@@ -49,8 +34,31 @@ class H5adSettings(Section):
     ensembl: str | None = None
 
 
+class H5adSettings(_AnnDataSettings):
+    """Where an .h5ad file has the raw counts and the names.
+
+    Parameters
+    ----------
+    matrix : str
+        `X`, `raw.X` or `layers/NAME`; `auto` takes the first of them that holds whole numbers.
+    cell_type, donor, tissue : str, optional
+        Columns of `obs`.
+    symbol, ensembl : str, optional
+        Columns of `var` (of `raw.var` for `raw.X`); `index`, or the index's own name, is the index. Without
+        `ensembl`, the index is looked at for Ensembl ids.
+    """
+
+    format: Literal["h5ad"]
+
+
+class ZarrSettings(_AnnDataSettings):
+    """Where a .zarr folder of AnnData has the raw counts and the names; parameters as `H5adSettings`."""
+
+    format: Literal["zarr"]
+
+
 def read_h5ad(files: Mapping[str, Path], settings: H5adSettings, origin: Origin) -> ExpressionMatrix:
-    """Read counts from an .h5ad file; of the two big matrices X and raw.X only the one asked for is loaded.
+    """Read counts from an .h5ad file; of its matrices only the one asked for is loaded.
 
     Parameters
     ----------
@@ -67,62 +75,69 @@ def read_h5ad(files: Mapping[str, Path], settings: H5adSettings, origin: Origin)
     Raises
     ------
     DataError
-        If the file is no .h5ad, has no such matrix or column, names repeat, or the values are not counts; a note
-        names the file.
+        If the file is no .h5ad, has no such matrix or column, no matrix is of whole numbers, names repeat, or the
+        values are not counts; a note names the file.
     """
-    with naming(files["counts"], origin):
-        adata = _open(files["counts"])
-        try:
-            X_CG, var = _matrix(adata, settings.matrix)
-            labels = CellLabels(
-                *(
-                    _column(adata.obs, "obs", key, name)
-                    for key, name in (
-                        ("cell_type", settings.cell_type),
-                        ("donor", settings.donor),
-                        ("tissue", settings.tissue),
-                    )
-                )
-            )
-            genes = named_genes(
-                [str(name) for name in var.index],
-                _column(var, "var", "symbol", settings.symbol),
-                _column(var, "var", "ensembl", settings.ensembl),
-            )
-            return to_matrix(X_CG, [str(name) for name in adata.obs.index], labels, genes, origin)
-        finally:
-            adata.file.close()
+    import h5py
+
+    path = files["counts"]
+    with naming(path, origin), reading("a readable .h5ad file"), h5py.File(path, "r") as file:
+        return _read(file, settings, origin)
 
 
-def _open(path: Path) -> anndata.AnnData:
-    import anndata
+def read_zarr(files: Mapping[str, Path], settings: ZarrSettings, origin: Origin) -> ExpressionMatrix:
+    """Read counts from AnnData in zarr, as `read_h5ad` does.
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # repeated names are refused later, in the user's terms
-            return anndata.read_h5ad(path, backed="r")
-    except Exception as error:  # h5py and anndata raise OSError, KeyError, IORegistryError, ... for a broken file
-        raise DataError("a readable .h5ad file", f"{type(error).__name__}: {error}", "Get the file again.") from error
+    Parameters
+    ----------
+    files : mapping of str to Path
+        `counts`: the folder, or a zip file of it.
+    settings : ZarrSettings
+    origin : Origin
+
+    Returns
+    -------
+    ExpressionMatrix
+        int32 counts, n_cells x n_genes.
+
+    Raises
+    ------
+    DataError
+        As `read_h5ad`.
+    """
+    path = files["counts"]
+    with naming(path, origin), reading("a readable .zarr folder, or zip of one"), _zarr_group(path) as group:
+        return _read(group, settings, origin)
 
 
-def _matrix(adata: anndata.AnnData, name: str) -> tuple[sparse.csr_matrix, pd.DataFrame]:
-    """Find counts, n_cells x n_genes, and the table of their genes."""
-    there = (["X"] if "X" in adata.file else []) + (["raw.X"] if adata.raw is not None else [])
-    there += [f"layers/{layer}" for layer in adata.layers]
-    if name not in there:
-        raise DataError(f"a matrix {name}", f"a file with {', '.join(there) or 'none'}", _remedy("matrix"))
-    if name == "raw.X":
-        return _to_csr(adata.raw.X), adata.raw.var
-    return _to_csr(adata.X if name == "X" else adata.layers[name.removeprefix("layers/")]), adata.var
+@contextmanager
+def _zarr_group(path: Path) -> Iterator[Any]:
+    import zarr
+
+    if path.is_dir():
+        yield zarr.open_group(path, mode="r")
+        return
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        yield zarr.open_group(store, mode="r")
 
 
-def _to_csr(X: Any) -> sparse.csr_matrix:
-    if hasattr(X, "to_memory"):
-        X = X.to_memory()
-    if sparse.issparse(X):
-        return sparse.csr_matrix(X)
-    rows = range(0, max(X.shape[0], 1), DENSE_CELLS)
-    return sparse.vstack([sparse.csr_matrix(np.asarray(X[row : row + DENSE_CELLS])) for row in rows], format="csr")
+def _read(group: Any, settings: _AnnDataSettings, origin: Origin) -> ExpressionMatrix:
+    name = pick(group, settings.matrix)
+    place = matrices(group)[name]
+    obs, var = table(group, "obs"), table(group, place.replace("X", "var") if name == "raw.X" else "var")
+    labels = CellLabels(*(_column(obs, "obs", key, getattr(settings, key)) for key in ("cell_type", "donor", "tissue")))
+    genes = named_genes(
+        [str(name) for name in var.index],
+        _column(var, "var", "symbol", settings.symbol),
+        _column(var, "var", "ensembl", settings.ensembl),
+    )
+    X_CG = csr(group[place])
+    if settings.matrix == AUTO and (why := fault(sample(X_CG.data))):
+        raise no_counts({name: why})
+    if X_CG.shape != (len(obs), len(var)):
+        raise DataError(f"{len(obs)} cells x {len(var)} genes in {name}, as the tables have", f"{X_CG.shape}",
+                        "Get the file again.")  # fmt: skip
+    return to_matrix(X_CG, [str(name) for name in obs.index], labels, genes, origin)
 
 
 def _column(frame: pd.DataFrame, table: str, key: str, name: str | None) -> Labels | None:
@@ -134,8 +149,4 @@ def _column(frame: pd.DataFrame, table: str, key: str, name: str | None) -> Labe
     if name in (INDEX, frame.index.name):
         return [str(value) for value in frame.index]
     there = ", ".join([INDEX, *map(str, frame.columns)])
-    raise DataError(f"a column {name} in {table}", f"a file with {there}", _remedy(key))
-
-
-def _remedy(key: str) -> str:
-    return f"Set `reader.{key}` of the entry in datasets.yaml to one of these."
+    raise DataError(f"a column {name} in {table}", f"a file with {there}", remedy(key))

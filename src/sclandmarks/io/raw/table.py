@@ -1,27 +1,28 @@
-"""Counts as text: CSV or TSV, plain or gzip, one row a gene or one row a cell."""
+"""Counts as text: CSV or TSV, plain, gzip or zstd, one row a gene or one row a cell."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw.common import CellLabels, Origin, named_genes, naming, to_matrix
+from sclandmarks.io.raw.orientation import detect
+from sclandmarks.io.raw.text import BROKEN, NEWLINE, check_utf8, line_blocks, open_text, read_lines
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import Section
 
 BLOCK_BYTES = 1 << 24
 NUMBERS_REMEDY = "Give a table of counts whose first column and first row are names, all other fields numbers."
 CSV_LIMIT = 1 << 27
-NEWLINE = b"\n"
 
 
 class TableSettings(Section):
@@ -29,8 +30,8 @@ class TableSettings(Section):
 
     Parameters
     ----------
-    orientation : {"genes_by_cells", "cells_by_genes"}
-        What a row is: a gene, or a cell.
+    orientation : {"auto", "genes_by_cells", "cells_by_genes"}
+        What a row is: a gene, or a cell; `auto` looks which side has names of genes.
     separator : str
         Between the fields of counts and labels.
     """
@@ -38,8 +39,15 @@ class TableSettings(Section):
     optional_roles: ClassVar[tuple[str, ...]] = ("labels",)
 
     format: Literal["table"]
-    orientation: Literal["genes_by_cells", "cells_by_genes"]
+    orientation: Literal["auto", "genes_by_cells", "cells_by_genes"] = "auto"
     separator: Literal[",", "\t", ";"] = ","
+
+
+class _Block(NamedTuple):
+    """Some rows: their names, and their numbers one row behind the other."""
+
+    names: list[str]
+    values: NDArray[Any]
 
 
 class _Names(NamedTuple):
@@ -54,8 +62,8 @@ def read_text_table(files: Mapping[str, Path], settings: TableSettings, origin: 
     ----------
     files : mapping of str to Path
         `counts`: a header with the columns' names (with or without a field above the row names), then a name and
-        numbers in each row; fields may be quoted. `labels`, optional: a header, then a row for each cell in the
-        order of the counts, with the cell type in the second column.
+        numbers in each row; UTF-8, plain, gzip or zstd; fields may be quoted. `labels`, optional: a header, then a
+        row for each cell in the order of the counts, with the cell type in the second column.
     settings : TableSettings
     origin : Origin
 
@@ -67,12 +75,13 @@ def read_text_table(files: Mapping[str, Path], settings: TableSettings, origin: 
     Raises
     ------
     DataError
-        If a field is missing or no number, rows differ in length, names repeat, the labels do not fit the cells, or
-        the values are not counts; a note names the file.
+        If a field is missing or no number, rows differ in length, it is not clear which side is the genes, names
+        repeat, the labels do not fit the cells, or the values are not counts; a note names the file.
     """
     with naming(files["counts"], origin):
         X, names = _read_counts(files["counts"], settings.separator)
-        by_genes = settings.orientation == "genes_by_cells"
+        orientation = detect(*names) if settings.orientation == "auto" else settings.orientation
+        by_genes = orientation == "genes_by_cells"
         barcodes, genes = (names.columns, names.rows) if by_genes else (names.rows, names.columns)
     labels = CellLabels()
     if "labels" in files:
@@ -82,36 +91,33 @@ def read_text_table(files: Mapping[str, Path], settings: TableSettings, origin: 
         return to_matrix(X.T if by_genes else X, barcodes, labels, named_genes(genes), origin)
 
 
-def _open(path: Path) -> gzip.GzipFile | IO[bytes]:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if is_gzip else path.open("rb")
-
-
 def _read_counts(path: Path, separator: str) -> tuple[sparse.csr_matrix, _Names]:
     blocks: list[sparse.csr_matrix] = []
     rows: list[str] = []
     try:
-        with _open(path) as file:
-            header = _fields(file.readline(), separator)
+        with open_text(path) as file:
+            header = _fields(file.readline(), separator, 1)
             first = file.readline()
-            columns = _columns(header, _fields(first, separator))
-            for lines in _blocks(file, first):
-                frame = _parse(lines, columns, separator, first_line=len(rows) + 2)
-                rows += frame.to_series(0).to_list()
-                blocks.append(sparse.csr_matrix(frame[:, 1:].to_numpy()))
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("a readable text or gzip file", str(error), "Get the file again.") from error
+            columns = _columns(header, _fields(first, separator, 2))
+            for lines in line_blocks(file, first, BLOCK_BYTES):
+                names, values = _plain(lines, len(columns), separator) or _parse(
+                    lines, columns, separator, len(rows) + 2
+                )
+                rows += names
+                blocks.append(_sparse(values, len(columns)))
+    except BROKEN as error:
+        raise DataError("a readable text, gzip or zstd file", str(error), "Get the file again.") from error
     return sparse.vstack(blocks, format="csr"), _Names(columns, rows)
 
 
-def _fields(line: bytes, separator: str) -> list[str]:
+def _fields(line: bytes, separator: str, number: int) -> list[str]:
+    check_utf8(line, number)
     csv.field_size_limit(CSV_LIMIT)
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
         return next(csv.reader([text], delimiter=separator), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError("text in UTF-8", str(error), "Give a CSV or TSV file, plain or gzip.") from error
+    except csv.Error as error:
+        raise DataError("fields of text", str(error), "Give a CSV or TSV file, plain, gzip or zstd.") from error
 
 
 def _columns(header: list[str], first: list[str]) -> list[str]:
@@ -125,25 +131,44 @@ def _columns(header: list[str], first: list[str]) -> list[str]:
     return header[len(header) - len(first) + 1 :]
 
 
-def _blocks(file: gzip.GzipFile | IO[bytes], first: bytes) -> Iterator[bytes]:
-    """Yield whole lines, about BLOCK_BYTES at a time, without blank lines at the end of the file."""
-    rest = first
-    while chunk := file.read(BLOCK_BYTES):
-        lines, newline, rest = (rest + chunk).rpartition(NEWLINE)
-        if lines.strip():
-            yield lines + newline
-    if rest.strip():
-        yield rest
+def _plain(lines: bytes, n_columns: int, separator: str) -> _Block | None:
+    """Read a block without quotes as one long column of numbers, which is faster; None if anything is odd."""
+    mark = separator.encode()
+    rows = lines.rstrip().split(NEWLINE)
+    if b'"' in lines or any(row.count(mark) != n_columns for row in rows):
+        return None
+    parts = [row.partition(mark) for row in rows]
+    numbers = mark.join([part[2].rstrip(b"\r") for part in parts]).replace(mark, NEWLINE)
+    names = [part[0] for part in parts]
+    for kind in (pl.Int32(), pl.Float64()):
+        try:
+            frame = pl.read_csv(io.BytesIO(numbers), has_header=False, schema={"value": kind})
+            if frame.height != len(rows) * n_columns or frame["value"].null_count() or b"" in names:
+                return None
+            return _Block([name.decode("utf-8") for name in names], frame["value"].to_numpy())
+        except (pl.exceptions.PolarsError, UnicodeDecodeError):
+            continue
+    return None
 
 
-def _parse(lines: bytes, columns: list[str], separator: str, first_line: int) -> pl.DataFrame:
-    """Names and numbers of a block of lines, n_rows x (1 + n_columns)."""
+def _sparse(values: NDArray[Any], n_columns: int) -> sparse.csr_matrix:
+    """Non-zeros of a block of whole rows, given one behind the other."""
+    places = np.flatnonzero(values)
+    n_rows = len(values) // n_columns
+    starts = np.searchsorted(places, np.arange(n_rows + 1) * n_columns)
+    indices = (places % n_columns).astype(np.int32)
+    return sparse.csr_matrix((values[places], indices, starts), shape=(n_rows, n_columns))
+
+
+def _parse(lines: bytes, columns: list[str], separator: str, first_line: int) -> _Block:
+    """Names and numbers of a block of lines of any form; what is wrong is named."""
     types: dict[str, pl.DataType] = {"": pl.String()} | {str(i): pl.Float64() for i in range(len(columns))}
     lines = lines.rstrip(b"\r\n")
     where = f"lines {first_line} to {first_line + lines.count(NEWLINE)}"
     try:
         frame = pl.read_csv(io.BytesIO(lines), has_header=False, separator=separator, schema=types)
     except pl.exceptions.PolarsError as error:
+        check_utf8(lines, first_line)
         reason = str(error).partition("\n")[0]
         raise DataError(f"a name and {len(columns)} numbers in {where}", reason, NUMBERS_REMEDY) from error
     missing = [(i, column) for i, column in enumerate(frame.get_columns()) if column.null_count()]
@@ -152,15 +177,13 @@ def _parse(lines: bytes, columns: list[str], separator: str, first_line: int) ->
         line = first_line + int(column.is_null().arg_true()[0])
         what = f"column {columns[place - 1]}" if place else "the row's name"
         raise DataError("a value in every field", f"none in line {line}, {what}", NUMBERS_REMEDY)
-    return frame
+    return _Block(frame.to_series(0).to_list(), frame[:, 1:].to_numpy().ravel())
 
 
 def _read_labels(path: Path, separator: str, barcodes: list[str]) -> list[str]:
     try:
-        with _open(path) as file:
-            lines = file.read().decode("utf-8-sig").splitlines()
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row][1:]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        rows = [row for row in csv.reader(read_lines(path), delimiter=separator) if row][1:]
+    except csv.Error as error:
         raise DataError("a readable table of labels", str(error), "Get the file again.") from error
     if len(rows) != len(barcodes) or any(len(row) < 2 for row in rows):
         raise DataError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +17,7 @@ from scipy import sparse
 
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw.common import Origin
-from sclandmarks.io.raw.h5ad import H5adSettings, read_h5ad
+from sclandmarks.io.raw.h5ad import H5adSettings, ZarrSettings, read_h5ad, read_zarr
 from sclandmarks.matrix import ExpressionMatrix
 
 COUNTS = np.array([[1, 0, 2], [0, 3, 0]], dtype=np.float32)
@@ -102,8 +105,8 @@ def test_a_file_without_raw_or_x(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"matrix raw\.X; got a file with layers/counts"):
         read(tmp_path / "x.h5ad", matrix="raw.X")
     with pytest.raises(DataError, match="matrix X; got a file with layers/counts"):
-        read(tmp_path / "x.h5ad")
-    assert read(tmp_path / "x.h5ad", matrix="layers/counts").n_genes == 1
+        read(tmp_path / "x.h5ad", matrix="X")
+    assert read(tmp_path / "x.h5ad").n_genes == 1
 
 
 def test_an_empty_matrix_is_refused(tmp_path: Path) -> None:
@@ -113,7 +116,111 @@ def test_an_empty_matrix_is_refused(tmp_path: Path) -> None:
 
 
 def test_dense_blocks_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sclandmarks.io.raw.h5ad.DENSE_CELLS", 3)
+    monkeypatch.setattr("sclandmarks.io.raw.anndata_group.DENSE_CELLS", 3)
     X = np.random.default_rng(0).poisson(1.0, (10, 4)).astype(np.float32)
     anndata.AnnData(X).write_h5ad(tmp_path / "x.h5ad")
     np.testing.assert_array_equal(read(tmp_path / "x.h5ad").X_CG.toarray(), X)
+
+
+def normalised() -> anndata.AnnData:
+    """Log-normalised in X and a layer, and nowhere counts."""
+    adata = anndata.AnnData(sparse.csr_matrix(np.log1p(COUNTS)))
+    adata.layers["scaled"] = COUNTS - COUNTS.mean(axis=0)
+    return adata
+
+
+def test_counts_are_found_and_said_aloud(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        matrix = read(path)
+    np.testing.assert_array_equal(matrix.X_CG.toarray(), COUNTS)
+    assert "counts are taken from raw.X (not from X: fractions, first 0.5, largest 1.5: looks log-norm" in caplog.text
+    assert "layers/counts: whole numbers too" in caplog.text
+
+
+def test_no_counts_anywhere_is_refused_with_what_was_seen(tmp_path: Path) -> None:
+    normalised().write_h5ad(tmp_path / "x.h5ad")
+    message = (
+        r"X with fractions, first 0\.69.*looks log-normalised; layers/scaled with negative values.*Give the unnorm"
+    )
+    with pytest.raises(DataError, match=rf"{message}(.|\n)*data set mine, file .*x\.h5ad"):
+        read(tmp_path / "x.h5ad")
+
+
+def test_only_the_matrix_asked_for_is_read(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        del file["X/data"]
+        file["uns/odd"] = np.void(b"what anndata cannot read")
+    assert read(path, matrix="raw.X").n_cells == 2
+
+
+def test_whole_numbers_are_looked_for_beyond_the_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sclandmarks.io.raw.anndata_group.SAMPLE", 2)
+    X = np.ones((10, 3), dtype=np.float32)
+    X[-1, -1] = 0.5
+    adata = anndata.AnnData(sparse.csr_matrix(X))
+    adata.layers["dense"] = X
+    adata.layers["counts"] = np.ones((10, 3))
+    adata.write_h5ad(tmp_path / "x.h5ad")
+    assert read(tmp_path / "x.h5ad").X_CG.sum() == 30
+
+
+def test_zarr_and_h5ad_give_the_same(path: Path, tmp_path: Path) -> None:
+    anndata.read_h5ad(path).write_zarr(tmp_path / "x.zarr")
+    shutil.make_archive(str(tmp_path / "x.zarr"), "zip", tmp_path / "x.zarr")
+    columns = {"symbol": "name", "ensembl": "id", "cell_type": "kind", "donor": "who"}
+    h5ad = read(path, **columns)
+    for name in ("x.zarr", "x.zarr.zip"):
+        settings = ZarrSettings(format="zarr", **columns)
+        zarr = read_zarr({"counts": tmp_path / name}, settings, Origin("mine", "gut", "D"))
+        assert (zarr.X_CG != h5ad.X_CG).nnz == 0
+        assert zarr.genes.equals(h5ad.genes)
+        assert zarr.cells.equals(h5ad.cells)
+
+
+def test_a_zarr_folder_without_anndata_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.zarr").mkdir()
+    with pytest.raises(DataError, match=r"readable \.zarr folder(.|\n)*x\.zarr"):
+        read_zarr({"counts": tmp_path / "x.zarr"}, ZarrSettings(format="zarr"), Origin("mine", "gut"))
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("raw/X/indices", np.array([0, 2, 9], dtype=np.int32), "indices below 3|sound indices"),
+        ("raw/X/indices", np.array([0, 2], dtype=np.int32), "2 indices and 3 values"),
+        ("raw/X/indptr", np.array([0, 2, 9], dtype=np.int32), "starts that end with 9"),
+        ("raw/X/data", np.array([b"a", b"b", b"c"]), "a matrix of numbers"),
+        ("raw/X/data", None, "readable .h5ad file; got KeyError"),
+        ("obs", None, "a table obs; got a file with"),
+        ("obs", np.array([(1, 2)], dtype=[("index", "i4"), ("n", "i4")]), "anndata before 0.7"),
+        ("raw/var/gene_id", None, "readable .h5ad file"),
+    ],
+)
+def test_files_that_are_not_whole_are_refused(path: Path, part: str, values: np.ndarray | None, message: str) -> None:
+    with h5py.File(path, "a") as file:
+        del file[part]
+        if values is not None:
+            file[part] = values
+    with pytest.raises(DataError, match=rf"({message})(.|\n)*data set mine, file .*x\.h5ad"):
+        read(path, matrix="raw.X")
+
+
+def test_another_storage_of_the_matrix_is_refused(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file["raw/X"].attrs["encoding-type"] = "coo_matrix"
+    with pytest.raises(DataError, match="stored dense, csr or csc; got one stored as coo_matrix"):
+        read(path, matrix="raw.X")
+
+
+def test_tables_of_another_length_are_refused(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file["raw/X"].attrs["shape"] = np.array([2, 4])
+    with pytest.raises(DataError, match=r"2 cells x 3 genes in raw\.X, as the tables have; got \(2, 4\)"):
+        read(path, matrix="raw.X")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_cut_file_is_refused(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(DataError, match=r"readable .h5ad file(.|\n)*x\.h5ad"):
+        read(path, matrix="raw.X")

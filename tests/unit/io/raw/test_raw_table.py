@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from sclandmarks.errors import DataError
@@ -42,6 +44,8 @@ def read(
         b"c1,c2\nA,1,2\nB,0,5\n",
         b"gene,c1,c2\nA,1.0,2e0\nB,0,5\n",
         gzip.compress(GOOD, mtime=0),
+        pa.Codec("zstd").compress(GOOD, asbytes=True),
+        b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n"),
     ],
 )
 def test_layouts_that_occur(tmp_path: Path, counts: bytes) -> None:
@@ -85,7 +89,11 @@ def test_separators(tmp_path: Path) -> None:
         (b"gene,c1,c2\n", "0 in the first row"),
         (b"gene,c1,c2\nA,1,nan\n", "NaN"),
         (b"gene,c1,c1\nA,1,2\n", "each barcode once"),
-        ("gene,c\u00e9,c2\nA,1,2\n".encode("latin-1"), "UTF-8"),
+        ("gene,c\u00e9,c2\nA,1,2\n".encode("latin-1"), "UTF-8; got the byte 0xe9 in line 1, as in Latin-1"),
+        ("gene,c1,c2\n\u00e9,1,2\n".encode("latin-1"), "UTF-8; got the byte 0xe9 in line 2"),
+        ("gene,c1,c2\nA,1,2\nB,0,1\n\u00e9,1,2\n".encode("latin-1"), "UTF-8; got the byte 0xe9 in line 4.*Save"),
+        ("gene,c1,c2\nA,1,2\nB,\u00e9,1\n".encode("latin-1"), "UTF-8; got the byte 0xe9 in line 3"),
+        (pa.Codec("zstd").compress(GOOD * 9, asbytes=True)[:-9], "readable text, gzip or zstd file|."),
     ],
 )
 def test_what_is_no_table_of_counts_is_refused(tmp_path: Path, counts: bytes, message: str) -> None:
@@ -118,7 +126,7 @@ def test_a_missing_label_is_unknown(tmp_path: Path, missing: bytes) -> None:
         (b"x\nA\nB\n", "got 0 such rows of 2"),
         (b"", "got 0 such rows of 0"),
         (b"id,x\nc2,B\nc1,A\n", "label 1 for c2 where the counts have c1"),
-        (b"\xff\xfe", "readable table of labels"),
+        (b"i,x\n1,A\n2,\xff\n", "text in UTF-8; got the byte 0xff in line 3"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: bytes, message: str) -> None:
@@ -127,5 +135,42 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: bytes, messa
 
 
 def test_a_cut_gzip_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="readable text or gzip"):
+    with pytest.raises(DataError, match="readable text, gzip or zstd"):
         read(tmp_path, gzip.compress(GOOD)[:-9])
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "by_genes"),
+    [
+        (["AAC", "CCG"], ["CDK4", "notagene"], True),
+        (["AAC", "CCG"], ["cdk4", "x"], True),
+        (["AAC", "CCG"], ["ENSG00000000003.1", "ENSMUSG00000032093"], True),
+        (["AAC", "CCG"], ["TSPAN6_ENSG00000000003.14", "b"], True),
+        (["ENSG00000000003", "CDK4"], ["cell1", "cell2"], False),
+    ],
+)
+def test_the_side_of_the_genes_is_found_and_said_aloud(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, columns: list[str], rows: list[str], by_genes: bool
+) -> None:
+    text = "\n".join([f"x,{','.join(columns)}", f"{rows[0]},1,2", f"{rows[1]},0,3"])
+    with caplog.at_level(logging.INFO):
+        matrix = read(tmp_path, text.encode(), orientation="auto")
+    assert matrix.genes["original"].to_list() == (rows if by_genes else columns)
+    assert matrix.X_CG.toarray().tolist() == ([[1, 0], [2, 3]] if by_genes else [[1, 2], [0, 3]])
+    assert f"taken as {'genes_by_cells' if by_genes else 'cells_by_genes'}: " in caplog.text
+
+
+def test_orientation_is_found_unless_it_is_set() -> None:
+    assert TableSettings(format="table").orientation == "auto"
+
+
+@pytest.mark.parametrize(
+    ("counts", "seen"),
+    [
+        (b"x,c1,c2\nr1,1,2\nr2,0,3\n", "0% of the rows and 0%"),
+        (b"x,CDK4,c2\nCDK4,1,2\nr2,0,3\n", "50% of the rows and 50%"),
+    ],
+)
+def test_an_orientation_that_is_not_clear_is_refused(tmp_path: Path, counts: bytes, seen: str) -> None:
+    with pytest.raises(DataError, match=rf"{seen}.*`reader.orientation`(.|\n)*data set mine, file .*counts\.csv"):
+        read(tmp_path, counts, orientation="auto")
