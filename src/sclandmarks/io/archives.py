@@ -1,29 +1,159 @@
-"""Single files out of a wheel, zip or tar.gz; what an archive says about paths and links is never followed."""
+"""What comes from elsewhere: what it must hash to, files half come, and single files out of a wheel, zip or tar.gz.
+
+What an archive says about paths and links is never followed.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
+import logging
+import os
+import re
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from sclandmarks.errors import SourceError
+from sclandmarks.errors import SchemaError, SourceError
+from sclandmarks.io.tables import read_json, write_json
 
 MAX_BYTES = 4 << 30
 CHUNK = 1 << 20
 BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError)
+logger = logging.getLogger(__name__)
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_pins(lock: Path) -> dict[str, str]:
+    """Read what addresses gave when they were first fetched.
+
+    Parameters
+    ----------
+    lock : Path
+        A JSON file that is meant to be in git.
+
+    Returns
+    -------
+    dict of str to str
+        Address -> SHA-256; nothing where there is no such file yet.
+
+    Raises
+    ------
+    SourceError
+        If the file is not as `add_pin` writes it.
+    """
+    if not lock.exists():
+        return {}
+    try:
+        pins = {key: str(value) for key, value in read_json(lock).items() if key != "version"}
+        wrong = [url for url, sha256 in pins.items() if not re.fullmatch("[0-9a-f]{64}", sha256)]
+    except SchemaError as error:
+        raise SourceError(f"JSON in {lock}", error.got, "Mend it, or get it back with git.") from error
+    if wrong:
+        raise SourceError(f"a sha256 for {wrong[0]} in {lock}", pins[wrong[0]], "Mend it, or get it back with git.")
+    return pins
+
+
+def add_pin(lock: Path, url: str, sha256: str) -> None:
+    """Write what an address gave; one process at a time.
+
+    `version` sorts last, so that the line of any address can be deleted by itself.
+
+    Raises
+    ------
+    SourceError
+        As `read_pins`.
+    """
+    write_json(lock, read_pins(lock) | {url: sha256, "version": 1})
+
+
+def is_kept(path: Path, sha256: str) -> bool:
+    """Whether a file is there and sound; a broken one, and what a killed download left, is removed."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink()
+    if not path.is_file():
+        return False
+    if sha256_of(path) == sha256:
+        return True
+    logger.warning("%s is not the file its sha256 promises; it is fetched again", path)
+    path.unlink()
+    return False
+
+
+class Partial:
+    """A file that is still coming: `<target>.part`, and of what it is the beginning in `<target>.part.json`.
+
+    Parameters
+    ----------
+    target : Path
+        The whole file.
+    url : str
+        Where it comes from.
+    """
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target, self.url = target, url
+        self.path = target.with_name(f"{target.name}.part")
+        self._state = target.with_name(f"{target.name}.part.json")
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    @property
+    def validator(self) -> str | None:
+        """Strong ETag or date of the file that it is the beginning of; None where it cannot be gone on with."""
+        try:
+            state = json.loads(self._state.read_text(encoding="utf-8"))
+            return str(state["validator"]) if state["url"] == self.url and state["validator"] else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def ask_for_rest(self) -> dict[str, str]:
+        """Headers that ask for the rest if the file is still the same, and else for all of it; {} for all of it."""
+        size, validator = self.size, self.validator
+        return {"Range": f"bytes={size}-", "If-Range": validator} if size and validator else {}
+
+    def restart(self, validator: str | None) -> None:
+        """Empty it, before its new state is written: a death in between leaves nothing to go on with."""
+        self.path.write_bytes(b"")
+        self._state.write_text(json.dumps({"url": self.url, "validator": validator}), encoding="utf-8")
+
+    def discard(self) -> None:
+        """Remove what has come."""
+        self.path.unlink(missing_ok=True)
+        self._state.unlink(missing_ok=True)
+
+    def finish(self, accept: Callable[[Path], None] | None = None) -> None:
+        """Flush it to disk and put it in the place of the target.
+
+        Raises
+        ------
+        SourceError
+            If `accept`, given the path, raises it; then what has come is removed.
+        """
+        try:
+            if accept is not None:
+                accept(self.path)
+        except SourceError:
+            self.discard()
+            raise
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        self.path.replace(self.target)
+        self._state.unlink(missing_ok=True)
 
 
 def extract(archive: Path, member: str, target: Path, max_bytes: int = MAX_BYTES) -> Path:

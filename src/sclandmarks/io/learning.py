@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import DataError, PanelError
@@ -20,6 +21,7 @@ from sclandmarks.params import Section, Unit
 from sclandmarks.prep.split import Subset
 
 BATCH_SIZE = 256
+LEARNING: tuple[Subset, Subset] = ("train", "validation")
 
 
 class LearningData:
@@ -43,10 +45,14 @@ class LearningData:
         """Table of the cells of a subset, in the order in which `batches(subset).in_order()` yields them."""
         return self.file.cells.filter(self.subsets == subset)
 
-    def genes_at(self, gene_ids: Sequence[str], file: Path) -> list[int]:
+    def names(self, positions: torch.Tensor) -> list[str]:
+        """Ids of the genes at these columns."""
+        return [str(gene) for gene in self.genes["gene_id"].gather(positions.numpy())]
+
+    def genes_at(self, gene_ids: Iterable[str], file: Path) -> list[int]:
         """Columns of genes named by id in a file, see `matrix.gene_positions`; its errors name the file."""
         try:
-            return [int(place) for place in gene_positions(self.genes, gene_ids)]
+            return [int(place) for place in gene_positions(self.genes, list(gene_ids))]
         except PanelError as error:
             error.add_note(f"file: {file}")
             raise

@@ -7,20 +7,36 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import ParamsError
+from sclandmarks.io import panglaodb
+from sclandmarks.io.http import SIZE_LIMIT, USER_AGENT
 from sclandmarks.io.raw import Reader
 from sclandmarks.io.raw.common import Origin
-from sclandmarks.params import Name, Section, describe, read_yaml
+from sclandmarks.params import Name, Positive, Section, describe, read_yaml
 
 Text = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
 ArchiveName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+!-]*\.(whl|zip|tar\.gz)$")]
+UserAgent = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+Accession = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not url.isprintable():
+        raise ValueError("expected an http:// or https:// address without user and password")
+    _ = parts.port  # a ValueError where it is none
+    return url
+
+
+Url = Annotated[str, AfterValidator(_web_address)]
 
 DESCRIPTIVE = {"title", "organism", "citation", "licence"}
 
@@ -83,7 +99,85 @@ class FileSource(Section):
         return {role: path.expanduser() for role, path in files.items()}
 
 
-Source = Annotated[PypiSource | FileSource, Field(discriminator="kind")]
+class UrlSource(Section):
+    """Files of any HTTP(S) server, each fetched once; what came first is what must come ever after.
+
+    Parameters
+    ----------
+    url : str
+        Of the counts. Either this or `files` is given.
+    files : dict of str to str
+        Role -> address, where there is more than one file.
+    sha256 : str or dict of str to str, optional
+        Of the file, or role -> of that file. What is not given is kept in datasets.lock.json at the first fetch.
+    size_limit : int
+        Most bytes that are taken for a file.
+    user_agent : str
+        Who asks; some servers turn away what is no browser.
+    """
+
+    kind: Literal["url"]
+    url: Url | None = None
+    files: dict[Name, Url] = Field(default_factory=dict)
+    sha256: Sha256 | dict[Name, Sha256] | None = None
+    size_limit: Positive = SIZE_LIMIT
+    user_agent: UserAgent = USER_AGENT
+
+    @model_validator(mode="after")
+    def _either(self) -> UrlSource:
+        if (self.url is None) != bool(self.files):
+            raise ValueError("either url, of the counts, or files, role: address")
+        if set(self.hashes) - self.roles or (self.files and isinstance(self.sha256, str)):
+            raise ValueError(f"sha256 for the files {', '.join(sorted(self.roles))}, as role: sha256")
+        return self
+
+    @property
+    def roles(self) -> set[str]:
+        """Roles of the files it gives."""
+        return set(self.addresses)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Role -> address."""
+        return {"counts": self.url} if self.url else self.files
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Role -> SHA-256, of the files for which the entry gives it."""
+        return {"counts": self.sha256} if isinstance(self.sha256, str) else self.sha256 or {}
+
+
+class PanglaodbSource(Section):
+    """A sample of PanglaoDB: its counts, clusters and the cell types of these, pinned by datasets.lock.json.
+
+    Parameters
+    ----------
+    sra, srs : str
+        Accession numbers; `srs: notused` where PanglaoDB has none.
+    base_url : str
+        Of PanglaoDB, or of a mirror with the same addresses.
+    user_agent : str
+        A browser's.
+    """
+
+    kind: Literal["panglaodb"]
+    sra: Accession
+    srs: Accession
+    base_url: Url = panglaodb.SITE
+    user_agent: UserAgent = panglaodb.BROWSER
+
+    @property
+    def roles(self) -> set[str]:
+        """Roles of the files it gives."""
+        return set(self.addresses)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Role -> address."""
+        return panglaodb.addresses(self.base_url, self.sra, self.srs)
+
+
+Source = Annotated[PypiSource | FileSource | UrlSource | PanglaodbSource, Field(discriminator="kind")]
 
 
 class Dataset(Section):
@@ -95,9 +189,9 @@ class Dataset(Section):
         For people and reports.
     tissue, donor : str
         Of every cell, where the file itself does not say.
-    source : PypiSource or FileSource
+    source : PypiSource, FileSource, UrlSource or PanglaodbSource
         Where the files come from.
-    reader : TableSettings or H5adSettings
+    reader : settings of a reader in `io.raw`
         What is in them.
     """
 

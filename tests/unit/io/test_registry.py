@@ -10,7 +10,7 @@ import pytest
 
 from sclandmarks.errors import ParamsError
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import choose, load_registry, parse_registry
+from sclandmarks.io.registry import PanglaodbSource, UrlSource, choose, load_registry, parse_registry
 from sclandmarks.io.sources import SOURCES
 
 REPOSITORY = Path(__file__).parents[3]
@@ -23,6 +23,8 @@ PYPI = {
     "kind": "pypi", "package": "tiny", "version": "1.0", "file": "tiny-1.0.tar.gz", "sha256": "0" * 64,
     "members": {"counts": "a/b.csv"},
 }  # fmt: skip
+URL = {"kind": "url", "url": "https://a.example/c.csv"}
+PANGLAODB = {"kind": "panglaodb", "sra": "SRA703206", "srs": "SRS3296611"}
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -47,7 +49,27 @@ def test_origin_carries_name_tissue_and_donor() -> None:
     [
         ({"colour": "red"}, "mine.colour"),
         ({"title": ""}, "mine.title"),
-        ({"source": {"kind": "ftp"}}, "mine.source.*'ftp'.*'pypi', 'file'"),
+        ({"source": {"kind": "ftp"}}, "mine.source.*'ftp'.*'pypi', 'file', 'url', 'panglaodb'"),
+        ({"source": URL | {"url": "file:///etc/passwd"}}, "mine.source.url.url: expected an http:// or https://"),
+        ({"source": URL | {"url": "ftp://a.example/c.csv"}}, "mine.source.url.url"),
+        ({"source": URL | {"url": "https://user:secret@a.example/c"}}, "without user and password"),
+        ({"source": URL | {"url": "https:///c.csv"}}, "mine.source.url.url"),
+        ({"source": URL | {"url": "https://a.example:port/c"}}, "mine.source.url.url"),
+        ({"source": URL | {"url": "https://[a.example/c"}}, "mine.source.url.url"),
+        ({"source": URL | {"url": "https://a.example/c\n"}}, "mine.source.url.url"),
+        ({"source": {"kind": "url"}}, "either url, of the counts, or files"),
+        ({"source": URL | {"files": {"counts": URL["url"]}}}, "either url, of the counts, or files"),
+        ({"source": URL | {"sha256": "abc"}}, "mine.source.url.sha256"),
+        ({"source": URL | {"sha256": {"labels": "0" * 64}}}, "sha256 for the files counts"),
+        (
+            {"source": {"kind": "url", "files": {"counts": URL["url"]}, "sha256": "0" * 64}},
+            "sha256 for the files counts, as role: sha256",
+        ),
+        ({"source": URL | {"size_limit": 0}}, "mine.source.url.size_limit"),
+        ({"source": URL | {"user_agent": "a\r\nX: b"}}, "mine.source.url.user_agent"),
+        ({"source": {"kind": "url", "files": {"labels": URL["url"]}}}, "takes the files counts.*got labels"),
+        ({"source": PANGLAODB | {"srs": "../x"}}, "mine.source.panglaodb.srs"),
+        ({"source": PANGLAODB | {"base_url": "file:///x"}}, "mine.source.panglaodb.base_url"),
         ({"source": PYPI | {"sha256": "abc"}}, "mine.source.pypi.sha256"),
         ({"source": PYPI | {"file": "../x.tar.gz"}}, "mine.source.pypi.file"),
         ({"source": PYPI | {"file": "x.exe"}}, "mine.source.pypi.file"),
@@ -97,3 +119,14 @@ def test_digest_changes_with_what_decides_the_data_alone() -> None:
     assert digest != parse_registry(entry(donor="D1"))["mine"].digest()
     assert digest != parse_registry(entry(source={"kind": "file", "path": "other.csv"}))["mine"].digest()
     assert digest != parse_registry(entry(reader=ENTRY["reader"] | {"separator": ";"}))["mine"].digest()
+
+
+def test_a_source_says_its_addresses_and_hashes() -> None:
+    one = parse_registry(entry(source=URL | {"sha256": "0" * 64}))["mine"].source
+    assert isinstance(one, UrlSource)
+    assert (one.addresses, one.hashes) == ({"counts": URL["url"]}, {"counts": "0" * 64})
+    files = {"counts": URL["url"], "labels": "http://127.0.0.1:80/l.csv"}
+    two = UrlSource.model_validate({"kind": "url", "files": files, "sha256": {"labels": "1" * 64}})
+    assert (two.addresses, two.hashes, two.roles) == (files, {"labels": "1" * 64}, {"counts", "labels"})
+    assert two.size_limit == 10 << 30
+    assert PanglaodbSource.model_validate(PANGLAODB).roles == {"counts", "clusters", "annotations"}

@@ -1,8 +1,10 @@
-"""Sources: archives from package indexes (nothing of them is run) and files of one's own."""
+"""Sources: archives from package indexes (nothing of them is run), files of one's own, and files of web servers."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,13 +15,15 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import sha256_of
-from sclandmarks.io.registry import FileSource, PypiSource, load_registry
-from sclandmarks.io.sources import SOURCES, fetch, fetch_file, fetch_pypi
+from sclandmarks.io.archives import read_pins, sha256_of
+from sclandmarks.io.http import Patience
+from sclandmarks.io.registry import FileSource, PypiSource, UrlSource, load_registry, parse_registry
+from sclandmarks.io.sources import LOCK, SOURCES, fetch, fetch_file, fetch_pypi, fetch_url, fingerprint
 
 REPOSITORY = Path(__file__).parents[3]
 COUNTS = b"gene,c1\nA1BG,3\n"
@@ -257,6 +261,184 @@ def test_a_file_with_another_hash_is_refused_and_stays(tmp_path: Path) -> None:
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert FileSource(kind="file", path=Path("~/c.csv")).files == {"counts": tmp_path / "c.csv"}
+
+
+OTHER = b"gene,c1\nA1BG,4\n"
+AT_ONCE = Patience(sleep=lambda _: None)
+
+
+class Web:
+    """A server that has some files, and knows which it was asked for."""
+
+    def __init__(self) -> None:
+        self.files, self.asked, self.agents, self.delay = {"/counts.csv": COUNTS}, [], [], 0.0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                outer.agents.append(self.headers["User-Agent"])
+                content = outer.files.get(self.path)
+                time.sleep(outer.delay)
+                self.send_response(404 if content is None else 200)
+                self.send_header("Content-Length", str(len(content or b"")))
+                self.end_headers()
+                self.wfile.write(content or b"")
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.root = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def source(self, path: str = "/counts.csv", **values: Any) -> UrlSource:
+        return UrlSource.model_validate({"kind": "url", "url": self.root + path} | values)
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Web]:
+    """The server; the working directory is empty."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    made = Web()
+    yield made
+    made.http.shutdown()
+    made.http.server_close()
+
+
+def get(source: UrlSource) -> dict[str, Path]:
+    return fetch_url(source, Path("out"), Path("downloads"), LOCK, AT_ONCE)
+
+
+def remove_downloads() -> None:
+    for path in Path("downloads").rglob("counts*"):
+        path.unlink()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_is_fetched_once_and_its_hash_kept_beside_the_registry(web: Web) -> None:
+    files = get(web.source())
+    assert files.keys() == {"counts"}
+    assert files["counts"].name == "counts.csv"
+    assert files["counts"].read_bytes() == COUNTS
+    assert LOCK.read_text() == f'{{\n  "{web.root}/counts.csv": "{sha256(COUNTS)}",\n  "version": 1\n}}\n'
+    assert get(web.source()) == files
+    assert web.asked == ["/counts.csv"]
+    assert web.agents == ["sclandmarks"]
+    assert Path("datasets.lock.json") == LOCK
+
+
+def test_files_by_role_and_who_asks(web: Web) -> None:
+    web.files |= {"/a/%20x.csv?b=/c": COUNTS, "/": OTHER}
+    urls = {"counts": f"{web.root}/a/%20x.csv?b=/c", "labels": f"{web.root}/"}
+    files = get(web.source(url=None, files=urls, user_agent="Mozilla/5.0"))
+    assert {role: (path.name, path.read_bytes()) for role, path in files.items()} == {
+        "counts": ("_x.csv", COUNTS),
+        "labels": ("file", OTHER),
+    }
+    assert read_pins(LOCK) == {urls["counts"]: sha256(COUNTS), urls["labels"]: sha256(OTHER)}
+    assert web.agents == ["Mozilla/5.0"] * 2
+
+
+def test_a_changed_file_is_refused_until_its_line_is_deleted(web: Web) -> None:
+    web.files["/more.csv"] = COUNTS
+    get(web.source("/more.csv"))
+    get(web.source())
+    remove_downloads()
+    web.files["/counts.csv"] = OTHER
+    for _ in range(2):
+        with pytest.raises(SourceError, match=f"{sha256(COUNTS)}; got {sha256(OTHER)}") as caught:
+            get(web.source())
+    assert f"{web.root}/counts.csv" in caught.value.expected
+    assert "delete the line of this address in datasets.lock.json" in caught.value.remedy
+    assert not list(Path("downloads").rglob("counts*"))
+    LOCK.write_text("".join(line for line in LOCK.open() if "/counts.csv" not in line))
+    assert get(web.source())["counts"].read_bytes() == OTHER
+    assert read_pins(LOCK) == {f"{web.root}/counts.csv": sha256(OTHER), f"{web.root}/more.csv": sha256(COUNTS)}
+
+
+def test_without_its_line_a_kept_file_is_fetched_anew(web: Web) -> None:
+    get(web.source())
+    LOCK.unlink()
+    web.files["/counts.csv"] = OTHER
+    assert get(web.source())["counts"].read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("by_role", [True, False])
+def test_a_hash_of_the_registry_is_compared_and_not_kept_again(web: Web, by_role: bool) -> None:
+    right, url = sha256(COUNTS), f"{web.root}/counts.csv"
+    by_roles = {"url": None, "files": {"counts": url}, "sha256": {"counts": right}}
+    source = web.source(**by_roles) if by_role else web.source(sha256=right)
+    assert get(source)["counts"].read_bytes() == COUNTS
+    assert not LOCK.exists()
+    web.files["/counts.csv"] = OTHER
+    assert get(source)["counts"].read_bytes() == COUNTS
+    with pytest.raises(SourceError, match=f"{'1' * 64}; got {sha256(OTHER)}.*sha256 under `source` in datasets.yaml"):
+        get(web.source(sha256="1" * 64))
+
+
+def test_a_spoilt_kept_file_is_fetched_again(web: Web) -> None:
+    get(web.source())["counts"].write_bytes(b"cut")
+    assert get(web.source())["counts"].read_bytes() == COUNTS
+
+
+def test_a_file_that_is_not_there_pins_nothing(web: Web) -> None:
+    with pytest.raises(SourceError, match=rf"{web.root}/none; got status 404"):
+        get(web.source("/none"))
+    assert not LOCK.exists()
+
+
+def test_a_large_file_needs_a_larger_limit(web: Web) -> None:
+    with pytest.raises(SourceError, match="at most 3 bytes"):
+        get(web.source(size_limit=3))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "<<<<<<< HEAD", '{"http://a/b": "abc"}', '{"http://a/b": null}'])
+def test_a_broken_lock_is_named_and_left(web: Web, text: str) -> None:
+    LOCK.write_text(text)
+    with pytest.raises(SourceError, match=r"datasets\.lock\.json"):
+        get(web.source())
+    assert LOCK.read_text() == text
+    assert web.asked == []
+
+
+def test_the_record_of_a_matrix_says_what_the_lock_says(web: Web) -> None:
+    entry = {
+        "title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l",
+        "source": {"kind": "url", "url": f"{web.root}/counts.csv"},
+        "reader": {"format": "table", "orientation": "genes_by_cells"},
+    }  # fmt: skip
+    dataset = parse_registry({"mine": entry})["mine"]
+    assert fingerprint(dataset) == {"entry": dataset.digest()}
+    assert fetch(dataset, Path("out"))["counts"].is_relative_to("state/downloads")
+    assert fingerprint(dataset) == {"entry": dataset.digest(), "counts": sha256(COUNTS)}
+
+
+def test_two_processes_fetch_once_and_keep_both_hashes(web: Web, tmp_path: Path) -> None:
+    web.files["/more.csv"], web.delay = OTHER, 0.3
+    code = (
+        "import sys; from pathlib import Path; from sclandmarks.io.sources import fetch_url;"
+        "from sclandmarks.io.registry import UrlSource;"
+        "fetch_url(UrlSource.model_validate_json(sys.argv[1]), Path('out'), Path('downloads'))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    urls = {"counts": f"{web.root}/counts.csv", "labels": f"{web.root}/more.csv"}
+    sources = [web.source(url=None, files=files) for files in (urls, dict(reversed(urls.items())))]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, source.model_dump_json()], env=environment, cwd=tmp_path)
+        for source in sources
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert sorted(web.asked) == ["/counts.csv", "/more.csv"]
+    assert read_pins(LOCK) == {urls["counts"]: sha256(COUNTS), urls["labels"]: sha256(OTHER)}
+    assert list(json.loads(LOCK.read_text())) == [*sorted(urls.values()), "version"]
+    assert get(sources[0])["labels"].read_bytes() == OTHER
+    assert len(web.asked) == 2
 
 
 @pytest.mark.skipif(not os.environ.get("SCLANDMARKS_NETWORK"), reason="set SCLANDMARKS_NETWORK=1: downloads 75 MB")
