@@ -3,7 +3,7 @@
 import sys
 
 from sclandmarks import paths, schema
-from sclandmarks.io.learning import LearningData
+from sclandmarks.io.learning import LEARNING, LearningData
 from sclandmarks.io.models import save_model
 from sclandmarks.io.tables import read_table, write_json
 from sclandmarks.learn.task import Hooks, Task, split_genes
@@ -19,19 +19,19 @@ def main(name: str) -> None:
     fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
     panel = read_table(paths.panel(fit.panel), schema.PANEL)
     inputs, outputs = split_genes(data.genes.height, data.genes_at(panel["gene_id"], paths.panel(fit.panel)))
-    targets, batches = data.genes[outputs.numpy()], (data.batches(part, settings) for part in ("train", "validation"))
-    task = Task(*batches, inputs, outputs, open_device(params.runtime))
+    train, validation = (data.batches(subset, settings) for subset in LEARNING)
+    task = Task(train, validation, inputs, outputs, open_device(params.runtime))
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
     checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
     known, title = fit.model_dump(), f"fit {fit.panel} + {fit.predictor}"
     about, tags = known | {"fit": settings.model_dump()}, known | {"dataset": params.data.label}
     with open_tracker(params.tracking, "fit") as record, record.run(title, params=about, tags=tags, inputs=read) as run:
         fitted = PREDICTORS[settings.method](task, settings, Hooks(run.log_metrics, checkpoint))
-        save_model(paths.model(name), fitted, panel["gene_id"], targets["gene_id"], known | {"scale": settings.unit})
+        save_model(paths.model(name), fitted, panel["gene_id"], data.names(outputs), known | {"scale": settings.unit})
         write_json(paths.fit_metrics(name), fitted.chosen)
         run.log_metrics({f"final/{figure}": value for figure, value in fitted.chosen.items()})
         run.log_table("landmarks", panel)
-        run.log_table("targets", targets)
+        run.log_table("targets", data.genes[outputs.numpy()])
         run.log_model(fitted.module, task.example(), fitted.best_step)
     checkpoint.remove()
 

@@ -3,7 +3,7 @@
 import sys
 
 from sclandmarks import paths, schema
-from sclandmarks.io.learning import LearningData
+from sclandmarks.io.learning import LEARNING, LearningData
 from sclandmarks.io.tables import write_json, write_table
 from sclandmarks.learn.task import Hooks, history_table
 from sclandmarks.params import load_params
@@ -16,7 +16,7 @@ from sclandmarks.tracking import open_tracker
 def main(name: str) -> None:
     params, data = load_params(), LearningData()
     panel, device = params.panels[name], open_device(params.runtime)
-    train, validation = data.batches("train", panel), data.batches("validation", panel)
+    train, validation = (data.batches(subset, panel) for subset in LEARNING)
     task = SelectionTask(train, validation, data.genes, panel_size(panel, params.select, data.genes), device)
     checkpoint = data.checkpoint(f"select-{name}", panel)
     about = {"panel": panel.model_dump(), "select": params.select.model_dump()}
