@@ -205,7 +205,7 @@ def made_counts(n_cells: int, seed: int) -> Counts:
 
 def write_counts(folder: Path) -> None:
     """Write both data sets as a lab would: genes by cells with labels, and cells by genes, zipped, in another order."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     X_CG, types, symbols = made_counts(180, seed=2)
     barcodes = [f"cell{i}" for i in range(len(types))]
     table = pl.DataFrame({"gene": symbols} | dict(zip(barcodes, X_CG, strict=True)))

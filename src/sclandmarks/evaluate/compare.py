@@ -120,9 +120,15 @@ def figures(errors: Errors, weights_NC: FloatArray, confidence: float) -> dict[s
     )
     r2_T = r_squared(errors.mse_T, errors.variance_T)
     median = float(np.nanmedian(r2_T)) if np.isfinite(r2_T).any() else float("nan")
-    found["r2_median"] = interval(median, errors.r2_N, confidence)
+    found["r2_median"] = interval(median, _centred(errors.r2_N, median), confidence)
     found["n_constant"] = Interval(float(np.isnan(r2_T).sum()), float("nan"), float("nan"))
     return found
+
+
+def _centred(resampled_N: FloatArray, value: float) -> FloatArray:
+    """Shift resampled medians to the value: a median over genes of noisy ratios is biased under resampling."""
+    finite = resampled_N[np.isfinite(resampled_N)]
+    return resampled_N - np.median(finite) + value if len(finite) else resampled_N
 
 
 def _explained(sse: Any, baseline: Any) -> Any:

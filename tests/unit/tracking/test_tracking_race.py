@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from mlflow import MlflowClient
 
 from sclandmarks import paths
-from sclandmarks.tracking.mlflow import MlflowTracker
 
 N_PROCESSES = 4
-
-
-def one_run(folder: Path) -> None:
-    """Work of one process, unguarded: a failure is its exit status."""
-    os.chdir(folder)
-    with MlflowTracker(None, "race", "fit").run("one") as run:
-        run.log_metrics({"mse": 0.1})
+# Unguarded, so that a failure is the exit status; all wait, imported, for the same moment.
+WORKER = """
+import sys, time
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from sclandmarks.tracking.mlflow import MlflowTracker
+Path(sys.argv[1]).touch()
+while not Path("go").exists():
+    time.sleep(0.001)
+with MlflowTracker(None, "race", "fit").run("one") as run:
+    run.log_metrics({"mse": 0.1})
+"""
 
 
 def test_four_processes_start_at_once_on_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    # imported once, so that the four meet at the empty folder
-    context.set_forkserver_preload(["sclandmarks.tracking.mlflow", "mlflow.store.tracking.sqlalchemy_store"])
-    workers = [context.Process(target=one_run, args=(tmp_path,)) for _ in range(N_PROCESSES)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(timeout=120)
-    assert [worker.exitcode for worker in workers] == [0] * N_PROCESSES
+    names = [f"ready-{i}" for i in range(N_PROCESSES)]
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER, name], cwd=tmp_path) for name in names]
+    try:
+        deadline = time.monotonic() + 120
+        while not all((tmp_path / name).exists() for name in names) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        (tmp_path / "go").touch()
+        assert [worker.wait(timeout=120) for worker in workers] == [0] * N_PROCESSES
+    finally:
+        for worker in workers:
+            worker.kill()
 
     client = MlflowClient(f"sqlite:///{tmp_path / paths.MLFLOW_DATABASE}")
     experiment = client.get_experiment_by_name("race")
