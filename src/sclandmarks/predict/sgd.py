@@ -21,8 +21,8 @@ BLOCK = 256
 def fit_paper_linear(task: Task, settings: PaperLinearPredictor, hooks: Hooks) -> Fitted:
     """Fit y = x W + b from zero by stochastic gradient descent with batch size 1 and early stopping.
 
-    The step is `learning_rate` / mean (1 + |x|^2) over training cells, so that one setting fits log values and raw
-    counts of any depth; a cell's own error shrinks by about `learning_rate` of itself.
+    The step is `learning_rate` / max (1 + |x|^2) over training cells: `learning_rate` is the largest part of a cell's
+    own error that its step takes away. Below 2 no step overshoots, on log values and on raw counts of any depth.
 
     Raises
     ------
@@ -30,14 +30,13 @@ def fit_paper_linear(task: Task, settings: PaperLinearPredictor, hooks: Hooks) -
         If the loss is not finite: the learning rate is too large for the scale of the data.
     """
     spec = Spec("linear", task.n_landmarks, task.n_targets)
-    step = settings.learning_rate / mean_square_norm(task)
+    step = settings.learning_rate / largest_square_norm(task)
     return finish(spec, train(SgdLearner(task, step), settings, hooks))
 
 
-def mean_square_norm(task: Task) -> float:
-    """Mean of 1 + |x|^2 over the training cells, x the panel's values: the scale of a step that halves an error."""
-    total = sum(float(x_BL.double().square().sum()) for x_BL, _ in task.pairs(task.train.in_order()))
-    return 1 + total / task.train.n_cells
+def largest_square_norm(task: Task) -> float:
+    """Largest 1 + |x|^2 over the training cells, x the panel's values."""
+    return 1 + max(float(x_BL.double().square().sum(1).max()) for x_BL, _ in task.pairs(task.train.in_order()))
 
 
 class SgdLearner:
