@@ -45,9 +45,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def body(self, content: bytes) -> None:
+        self.site.n_sent += len(content)  # before the client can have it all, and look
         self.wfile.write(content)
         self.wfile.flush()
-        self.site.n_sent += len(content)
 
     def chunk(self, content: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
