@@ -56,7 +56,7 @@ def made_up_counts() -> ExpressionMatrix:
         {"gene_id": names, "symbol": names, "ensembl_id": pl.Series([None] * N_GENES, dtype=pl.String)}
     )
     cells = pl.DataFrame({"cell_id": [f"b/{i}" for i in range(N_CELLS)]}).with_columns(
-        *[pl.lit("b").alias(name) for name in ("dataset", "tissue", "donor", "cell_type")],
+        *[pl.lit("b").alias(name) for name in ("dataset", "sample", "donor", "tissue", "condition", "cell_type")],
         pl.Series("library_size", np.asarray(X_CG.sum(1)).ravel().astype(np.int64)),
     )
     return ExpressionMatrix(X_CG, cells, genes.with_columns(pl.col("gene_id").alias("original")))

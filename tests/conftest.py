@@ -87,8 +87,10 @@ def _cells(X_CG: sparse.csr_matrix, dataset: str) -> pl.DataFrame:
     columns = {
         "cell_id": [f"{dataset}/{i}" for i in numbers],
         "dataset": [dataset for _ in numbers],
-        "tissue": [f"tissue{i % 2}" for i in numbers],
+        "sample": [f"sample{i % 5}" for i in numbers],
         "donor": [f"donor{i % 4}" for i in numbers],
+        "tissue": [f"tissue{i % 2}" for i in numbers],
+        "condition": [f"condition{i % 2}" for i in numbers],
         "cell_type": [f"type{i % 3}" for i in numbers],
         "library_size": np.asarray(X_CG.sum(axis=1)).ravel(),
     }

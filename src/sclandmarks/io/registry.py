@@ -187,7 +187,7 @@ class Dataset(Section):
     ----------
     title, organism, citation, licence : str
         For people and reports.
-    tissue, donor : str
+    tissue, donor, sample, condition : str
         Of every cell, where the file itself does not say.
     source : PypiSource, FileSource, UrlSource or PanglaodbSource
         Where the files come from.
@@ -203,6 +203,8 @@ class Dataset(Section):
     source: Source
     reader: Reader
     donor: Text | None = None
+    sample: Text | None = None
+    condition: Text | None = None
 
     @model_validator(mode="after")
     def _roles_fit(self) -> Dataset:
@@ -214,7 +216,7 @@ class Dataset(Section):
 
     def origin(self, name: str) -> Origin:
         """Say what the readers write into the table of cells, for the entry of this name."""
-        return Origin(name, self.tissue, self.donor)
+        return Origin(name, self.tissue, self.donor, self.sample, self.condition)
 
     def digest(self) -> str:
         """SHA-256 of all that decides the data: the canonical JSON of the entry and the version of the tables.

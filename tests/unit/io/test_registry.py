@@ -41,7 +41,7 @@ def test_the_registry_of_the_repository_is_valid() -> None:
 
 
 def test_origin_carries_name_tissue_and_donor() -> None:
-    assert parse_registry(entry(donor="D1"))["mine"].origin("mine") == ("mine", "colon", "D1")
+    assert parse_registry(entry(donor="D1"))["mine"].origin("mine") == ("mine", "colon", "D1", None, None)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,10 @@ def cells_of(sizes: dict[str, int], dataset: str = "toy") -> pl.DataFrame:
     columns = {
         "cell_id": [f"{dataset}/{i}" for i in range(len(types))],
         "dataset": dataset,
-        "tissue": "Unknown",
+        "sample": "Unknown",
         "donor": "Unknown",
+        "tissue": "Unknown",
+        "condition": "Unknown",
         "cell_type": types.tolist(),
         "library_size": 1,
     }

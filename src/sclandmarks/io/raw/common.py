@@ -26,11 +26,13 @@ Labels = Sequence[str | None]
 
 
 class Origin(NamedTuple):
-    """What the entry in datasets.yaml says of every cell: its name, the tissue, the donor or None."""
+    """What the entry in datasets.yaml says of every cell: its name, the tissue, and what else is known or None."""
 
     dataset: str
     tissue: str
     donor: str | None = None
+    sample: str | None = None
+    condition: str | None = None
 
 
 class CellLabels(NamedTuple):
@@ -39,6 +41,8 @@ class CellLabels(NamedTuple):
     cell_type: Labels | None = None
     donor: Labels | None = None
     tissue: Labels | None = None
+    sample: Labels | None = None
+    condition: Labels | None = None
 
 
 def to_matrix(
@@ -80,8 +84,10 @@ def to_matrix(
         {
             "cell_id": [f"{origin.dataset}/{barcode}" for barcode in barcodes],
             "dataset": [origin.dataset] * len(barcodes),
-            "tissue": _filled(labels.tissue, origin.tissue, len(barcodes)),
+            "sample": _filled(labels.sample, origin.sample or UNKNOWN, len(barcodes)),
             "donor": _filled(labels.donor, origin.donor or UNKNOWN, len(barcodes)),
+            "tissue": _filled(labels.tissue, origin.tissue, len(barcodes)),
+            "condition": _filled(labels.condition, origin.condition or UNKNOWN, len(barcodes)),
             "cell_type": _filled(labels.cell_type, UNKNOWN, len(barcodes)),
             "library_size": _library_sizes(counts),
         },

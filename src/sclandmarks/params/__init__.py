@@ -1,0 +1,148 @@
+"""Settings: one frozen, typed section a stage, read once from params.yaml.
+
+Unknown keys and impossible values are refused in the user's terms. A function takes its section, never the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from sclandmarks import paths
+from sclandmarks.errors import ParamsError
+from sclandmarks.params.base import Dropout, Fraction, Name, Positive, Rate, Section, Seed, Unit, describe, read_yaml
+from sclandmarks.params.comparison import CompareParams
+from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
+from sclandmarks.params.panels import (
+    EpochParams,
+    GroupLassoPanel,
+    L1000Panel,
+    Panel,
+    PaperPanel,
+    RandomPanel,
+    SelectParams,
+    Sized,
+    TopVariancePanel,
+    TrainingParams,
+)
+from sclandmarks.params.predictors import (
+    FitParams,
+    LogScale,
+    MeanPredictor,
+    NetworkPredictor,
+    PaperLinearPredictor,
+    PaperNetworkPredictor,
+    Predictor,
+    ReducedRankPredictor,
+    RidgePredictor,
+    ZeroPredictor,
+)
+
+__all__ = [
+    "CompareParams",
+    "DataParams",
+    "Dropout",
+    "EpochParams",
+    "ExploreParams",
+    "FitParams",
+    "Fraction",
+    "GroupLassoPanel",
+    "L1000Panel",
+    "LogScale",
+    "MeanPredictor",
+    "Name",
+    "NetworkPredictor",
+    "Panel",
+    "PaperLinearPredictor",
+    "PaperNetworkPredictor",
+    "PaperPanel",
+    "Params",
+    "Positive",
+    "Predictor",
+    "PrepareParams",
+    "RandomPanel",
+    "Rate",
+    "ReducedRankPredictor",
+    "RidgePredictor",
+    "RuntimeParams",
+    "Section",
+    "Seed",
+    "SelectParams",
+    "Sized",
+    "SplitParams",
+    "TopVariancePanel",
+    "TrackingParams",
+    "TrainingParams",
+    "Unit",
+    "ZeroPredictor",
+    "describe",
+    "load_params",
+    "parse_params",
+    "read_yaml",
+]
+
+
+class RuntimeParams(Section):
+    """Where the numerics run. `threads: null` takes all cores."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Positive | None
+
+
+class TrackingParams(Section):
+    """MLflow: on or off, where, under which experiment. `uri: null` is SQLite in state/."""
+
+    enabled: bool
+    uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    data: DataParams
+    split: SplitParams
+    prepare: PrepareParams
+    explore: ExploreParams
+    select: SelectParams
+    panels: dict[Name, Panel] = Field(min_length=1)
+    predictors: dict[Name, Predictor] = Field(min_length=1)
+    fits: dict[Name, FitParams] = Field(min_length=1)
+    compare: CompareParams
+    runtime: RuntimeParams
+    tracking: TrackingParams
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Params:
+        for name, fit in self.fits.items():
+            _known(f"fits.{name}.panel", fit.panel, self.panels)
+            _known(f"fits.{name}.predictor", fit.predictor, self.predictors)
+        _known("compare.reference", self.compare.reference, self.fits)
+        return self
+
+
+def _known(key: str, name: str, names: Mapping[str, object]) -> None:
+    if name not in names:
+        raise ValueError(f"{key}: expected one of {', '.join(names)}; got {name}")
+
+
+def load_params(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml.
+
+    Raises
+    ------
+    ParamsError
+        If the file is missing, is not YAML, has unknown keys or impossible values; every fault is listed.
+    """
+    return parse_params(read_yaml(path), path)
+
+
+def parse_params(values: Any, path: Path = paths.PARAMS) -> Params:
+    """Check settings that were read from `path`, see `load_params`."""
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(f"valid settings in {path}", describe(error), "Mend the keys named above.") from error

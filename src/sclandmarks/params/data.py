@@ -1,0 +1,53 @@
+"""Sections of the stages that make the processed matrix."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sclandmarks.params.base import Fraction, Name, Positive, Section, Seed
+
+
+class DataParams(Section):
+    """Which data sets of datasets.yaml are used; several are joined on their common genes."""
+
+    datasets: tuple[Name, ...] = Field(min_length=1)
+
+    @property
+    def label(self) -> str:
+        """The data sets in one word, for titles and tags."""
+        return "+".join(self.datasets)
+
+    @model_validator(mode="after")
+    def _no_duplicates(self) -> DataParams:
+        if len(set(self.datasets)) < len(self.datasets):
+            raise ValueError(f"each data set once, got {list(self.datasets)}")
+        return self
+
+
+class SplitParams(Section):
+    """Fractions of cells: test of all, validation of the rest; stratified by data set and cell type."""
+
+    seed: Seed
+    test: Fraction
+    validation: Fraction
+
+
+class PrepareParams(Section):
+    """Filters and normalisation; the defaults in params.yaml are the study's."""
+
+    min_library_size: int = Field(ge=0)
+    min_reads: Positive
+    min_cells: Positive
+    scale: Annotated[float, Field(gt=0)]
+    log_base: Literal[2, 10, "e"]
+
+
+class ExploreParams(Section):
+    """PCA and t-SNE of the processed cells."""
+
+    seed: Seed
+    n_components: Annotated[int, Field(ge=2)]
+    perplexity: Annotated[float, Field(gt=1)]
+    max_cells: Annotated[int, Field(ge=10)]

@@ -1,0 +1,96 @@
+"""Sections of the predictors, one class each, and of the fits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sclandmarks.params.base import Dropout, Name, Positive, Section, Unit
+from sclandmarks.params.panels import EpochParams, TrainingParams
+
+
+class LogScale(Section):
+    """Base of predictors that work on the processed values."""
+
+    @property
+    def unit(self) -> Unit:
+        """Scale of inputs and outputs."""
+        return "log"
+
+
+class ZeroPredictor(LogScale):
+    """Predicts zero: a control."""
+
+    method: Literal["zero"]
+
+
+class MeanPredictor(LogScale):
+    """Predicts each gene's mean over training cells: a control."""
+
+    method: Literal["mean"]
+
+
+class RidgePredictor(LogScale):
+    """Ridge regression in closed form; lambda chosen on the held-back cells."""
+
+    method: Literal["ridge"]
+
+
+class ReducedRankPredictor(LogScale):
+    """Ridge whose fitted values are cut to a low rank; rank and lambda chosen on the held-back cells."""
+
+    method: Literal["reduced_rank"]
+    max_rank: Positive
+
+
+class PaperLinearPredictor(EpochParams):
+    """The study's linear baseline: plain stochastic gradient, one cell at a time."""
+
+    method: Literal["paper_linear"]
+    scale: Unit
+
+    @property
+    def unit(self) -> Unit:
+        """Scale of inputs and outputs."""
+        return self.scale
+
+
+class PaperNetworkPredictor(TrainingParams, LogScale):
+    """The study's network: Linear, Dropout, ReLU blocks, then Linear, by Adam."""
+
+    method: Literal["paper_network"]
+    width: Positive
+    depth: Positive
+    dropout: Dropout
+    loss: Literal["mse", "weighted_mse"]
+
+
+class NetworkPredictor(TrainingParams, LogScale):
+    """Our network: standardised input, residual blocks, low-rank head, output that starts at the mean."""
+
+    method: Literal["network"]
+    width: Positive
+    depth: Annotated[int, Field(ge=0)]
+    dropout: Dropout
+    weight_decay: Annotated[float, Field(ge=0)]
+    loss: Literal["mse", "weighted_mse"]
+
+
+Predictor = Annotated[
+    ZeroPredictor
+    | MeanPredictor
+    | RidgePredictor
+    | ReducedRankPredictor
+    | PaperLinearPredictor
+    | PaperNetworkPredictor
+    | NetworkPredictor,
+    Field(discriminator="method"),
+]
+
+
+class FitParams(Section):
+    """One fit: the genes of a panel in, all other genes out, by a predictor."""
+
+    panel: Name
+    predictor: Name

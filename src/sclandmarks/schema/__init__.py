@@ -1,0 +1,31 @@
+"""Every table that touches the disk: its columns, types, units and meaning, checked on both sides."""
+
+from __future__ import annotations
+
+from sclandmarks.schema.base import Column, Table, check
+from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
+from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
+from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
+
+VERSION = "2"
+
+__all__ = [
+    "CELLS",
+    "COMPARISON",
+    "DIFFERENCES",
+    "EMBEDDING",
+    "GENES",
+    "HISTORY",
+    "LIBRARY_SIZES",
+    "OVERLAP",
+    "PANEL",
+    "PER_GENE",
+    "PER_TYPE",
+    "SPLIT",
+    "SUMMARY",
+    "TARGETS",
+    "VERSION",
+    "Column",
+    "Table",
+    "check",
+]

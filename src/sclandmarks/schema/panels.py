@@ -1,0 +1,52 @@
+"""Tables of panels, targets and what was seen while learning."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sclandmarks.schema.base import Column, Table
+
+PANEL = Table(
+    "panel",
+    (
+        Column("rank", pl.Int32, "1 = first choice"),
+        Column("gene_id", pl.String, "gene"),
+        Column("symbol", pl.String, "current symbol"),
+        Column("ensembl_id", pl.String, "Ensembl gene id", nullable=True),
+        Column("score", pl.Float64, "the selector's own score, larger is earlier", nullable=True),
+        Column("reason", pl.String, "why the gene is in, in words"),
+    ),
+    key=("gene_id",),
+)
+
+TARGETS = Table(
+    "targets",
+    (
+        Column("gene_id", pl.String, "gene in none of the compared panels"),
+        Column("symbol", pl.String, "current symbol"),
+    ),
+    key=("gene_id",),
+)
+
+HISTORY = Table(
+    "history",
+    (
+        Column("step", pl.Int32, "epoch, or place on the path or grid"),
+        Column("metric", pl.String, "name of the figure"),
+        Column("value", pl.Float64, "its value, null where it was not finite", nullable=True),
+    ),
+    key=("step", "metric"),
+)
+
+OVERLAP = Table(
+    "overlap",
+    (
+        Column("panel", pl.String, "panel"),
+        Column("n_landmarks", pl.Int64, "genes in the panel"),
+        Column("n_reference", pl.Int64, "L1000 genes measured"),
+        Column("n_shared", pl.Int64, "genes in both"),
+        Column("jaccard", pl.Float64, "shared / united"),
+        Column("p_value", pl.Float64, "hypergeometric, at least this many shared by chance"),
+    ),
+    key=("panel",),
+)
