@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 import torch
 
-from sclandmarks import schema
 from sclandmarks.tracking import GuardedTracker, NullTracker, Run, Tracker
 from sclandmarks.tracking.mlflow import MlflowTracker
 
@@ -65,9 +64,6 @@ def tracker(request: pytest.FixtureRequest, uri: str, tmp_path: Path, monkeypatc
 CALLS: dict[str, Callable[[Run, Path], None]] = {
     "final metrics": lambda run, _: run.log_metrics({"mse": 0.1, "none": None}),
     "step metrics": lambda run, _: run.log_metrics({"mse": 0.1}, step=3),
-    "history": lambda run, _: run.log_history(
-        pl.DataFrame({"step": [0], "metric": ["a"], "value": [1.0]}, schema=schema.HISTORY.dtypes)
-    ),
     "table": lambda run, _: run.log_table("panel", pl.DataFrame({"gene_id": ["a"], "score": [None]})),
     "text": lambda run, _: run.log_text("a/b.md", "text"),
     "file": lambda run, path: run.log_file(path, folder="files"),

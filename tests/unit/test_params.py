@@ -23,6 +23,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "unknown key of a predictor": ("predictors.ridge.alpha", 3, ["predictors.ridge.alpha:", "got 3"]),
     "missing section": ("split", ABSENT, ["split: Field required"]),
     "missing key": ("panels.random-0.seed", ABSENT, ["panels.random-0.seed: Field required"]),
+    "yes for a number": ("select.n_landmarks", True, ["select.n_landmarks:", "integer", "got True"]),
     "wrong type": ("select.n_landmarks", "many", ["select.n_landmarks:", "integer", "got 'many'"]),
     "wrong type in a predictor": ("predictors.network.width", "wide", ["predictors.network.width:", "got 'wide'"]),
     "text for a list": ("data.datasets", "pancreas", ["data.datasets:", "got 'pancreas'"]),

@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sclandmarks.errors import ParamsError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Rate = Annotated[float, Field(gt=0, lt=1e3)]
+Whole = Annotated[int, Field(strict=True)]  # `true` is no number
+Number = Annotated[float, Field(strict=True)]
+Positive = Annotated[Whole, Field(ge=1)]
+Count = Annotated[Whole, Field(ge=0)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+Rate = Annotated[Number, Field(gt=0, lt=1e3)]
 Unit = Literal["log", "counts"]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
+Dropout = Annotated[Number, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sclandmarks.params.base import Fraction, Name, Positive, Section, Seed
+from sclandmarks.params.base import Count, Fraction, Name, Number, Positive, Section, Seed, Whole
 
 
 class DataParams(Section):
@@ -37,10 +37,10 @@ class SplitParams(Section):
 class PrepareParams(Section):
     """Filters and normalisation; the defaults in params.yaml are the study's."""
 
-    min_library_size: int = Field(ge=0)
+    min_library_size: Count
     min_reads: Positive
     min_cells: Positive
-    scale: Annotated[float, Field(gt=0)]
+    scale: Annotated[Number, Field(gt=0)]
     log_base: Literal[2, 10, "e"]
 
 
@@ -48,6 +48,6 @@ class ExploreParams(Section):
     """PCA and t-SNE of the processed cells."""
 
     seed: Seed
-    n_components: Annotated[int, Field(ge=2)]
-    perplexity: Annotated[float, Field(gt=1)]
-    max_cells: Annotated[int, Field(ge=10)]
+    n_components: Annotated[Whole, Field(ge=2)]
+    perplexity: Annotated[Number, Field(gt=1)]
+    max_cells: Annotated[Whole, Field(ge=10)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sclandmarks.params.base import Dropout, Name, Positive, Section, Unit
+from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Section, Unit
 from sclandmarks.params.panels import EpochParams, TrainingParams
 
 
@@ -71,9 +71,9 @@ class NetworkPredictor(TrainingParams, LogScale):
 
     method: Literal["network"]
     width: Positive
-    depth: Annotated[int, Field(ge=0)]
+    depth: Count
     dropout: Dropout
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[Number, Field(ge=0)]
     loss: Literal["mse", "weighted_mse"]
 
 

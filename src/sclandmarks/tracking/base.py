@@ -29,15 +29,6 @@ class Run(Protocol):
             (recorded at step 0) and go out at once.
         """
 
-    def log_history(self, frame: pl.DataFrame) -> None:
-        """Record a whole history.
-
-        Parameters
-        ----------
-        frame : polars.DataFrame
-            Follows `schema.HISTORY`; rows without a value are left out.
-        """
-
     def log_table(self, name: str, frame: pl.DataFrame) -> None:
         """Keep a table as tables/<name>.json (shown by the UI) and tables/<name>.csv (for people).
 
@@ -108,9 +99,6 @@ class NullRun:
     """A run that keeps nothing."""
 
     def log_metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
-        """Do nothing."""
-
-    def log_history(self, frame: pl.DataFrame) -> None:
         """Do nothing."""
 
     def log_table(self, name: str, frame: pl.DataFrame) -> None:

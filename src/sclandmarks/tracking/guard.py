@@ -82,10 +82,6 @@ class GuardedRun:
         """Record figures, see `Run`."""
         self._guard.call(self._run.log_metrics, values, step)
 
-    def log_history(self, frame: pl.DataFrame) -> None:
-        """Record a whole history, see `Run`."""
-        self._guard.call(self._run.log_history, frame)
-
     def log_table(self, name: str, frame: pl.DataFrame) -> None:
         """Keep a table, see `Run`."""
         self._guard.call(self._run.log_table, name, frame)

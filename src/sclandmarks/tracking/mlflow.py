@@ -134,13 +134,6 @@ class MlflowRun:
         if step is None or len(self._points) >= FLUSH_POINTS or waited > FLUSH_SECONDS:
             self.flush()
 
-    def log_history(self, frame: pl.DataFrame) -> None:
-        """Record a whole history, see `Run`."""
-        now = _milliseconds()
-        rows = frame.drop_nulls("value").select("metric", "value", "step").iter_rows()
-        self._points += [Metric(clean_name(name), value, now, step) for name, value, step in rows]
-        self.flush()
-
     def flush(self) -> None:
         """Send the figures that wait."""
         points, self._points, self._flushed = self._points, [], time.monotonic()

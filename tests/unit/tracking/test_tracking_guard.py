@@ -134,9 +134,6 @@ def test_other_methods_reach_the_backend(tmp_path: Path) -> None:
     reached: list[str] = []
 
     class Every(NullRun):
-        def log_history(self, frame: Any) -> None:
-            reached.append("history")
-
         def log_table(self, name: str, frame: Any) -> None:
             reached.append("table")
 
@@ -155,9 +152,8 @@ def test_other_methods_reach_the_backend(tmp_path: Path) -> None:
 
     frame: Any = None
     with GuardedTracker(Every).run("a") as run:
-        run.log_history(frame)
         run.log_table("t", frame)
         run.log_file(tmp_path)
         run.log_figure(tmp_path)
         run.log_model(frame, frame, 0)
-    assert reached == ["history", "table", "file", "figure", "model"]
+    assert reached == ["table", "file", "figure", "model"]

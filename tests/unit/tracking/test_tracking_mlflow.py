@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 from safetensors.torch import load_file
 
-from sclandmarks import paths, schema
+from sclandmarks import paths
 from sclandmarks.params import TrackingParams
 from sclandmarks.tracking import Tracker, open_tracker
 from sclandmarks.tracking.mlflow import MlflowTracker
@@ -115,15 +115,6 @@ def test_a_loss_that_is_not_finite_is_kept(tracker: Tracker, client: MlflowClien
         run.log_metrics({"nan": math.nan, "inf": math.inf})
     assert math.isnan(last(client).data.metrics["nan"])
     assert last(client).data.metrics["inf"] > 1e300
-
-
-def test_history(tracker: Tracker, client: MlflowClient) -> None:
-    rows = {"step": [0, 1, 2], "metric": ["mse"] * 3, "value": [3.0, None, 1.0]}
-    with tracker.run("a") as run:
-        run.log_history(pl.DataFrame(rows, schema=schema.HISTORY.dtypes))
-        run.log_history(schema.HISTORY.empty())
-    points = client.get_metric_history(last(client).info.run_id, "mse")
-    assert [(point.step, point.value) for point in points] == [(0, 3.0), (2, 1.0)]
 
 
 def test_tables_texts_files_and_figures(tracker: Tracker, client: MlflowClient, folder: Path) -> None:
