@@ -94,7 +94,7 @@ def install() -> None:
 
 def with_uv(torch: str) -> bool:
     """Install by uv, told what pip is told."""
-    uv = [python(), "-m", "uv", "pip", "install", "-q", "--python", python()]
+    uv = [python(), "-m", "uv", "pip", "install", "-q", "--compile-bytecode", "--python", python()]
     lock = ["-r", "requirements.lock", torch, "--override", "overrides.txt"]
     return run(*uv, *lock, env=uv_environment()) and run(*uv, "--no-deps", "-e", ".", env=uv_environment())
 

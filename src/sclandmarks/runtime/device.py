@@ -23,7 +23,7 @@ def open_device(settings: RuntimeParams) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which also imports the compiler: 1 s
     torch.set_flush_denormal(True)  # shrunk weights pass through denormals, which CPUs compute 10 to 100 times slower
     if settings.threads:
         torch.set_num_threads(settings.threads)

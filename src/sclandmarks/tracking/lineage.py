@@ -14,6 +14,7 @@ import yaml
 GIT_SECONDS = 10
 
 _log = logging.getLogger(__name__)
+_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads dvc.lock ten times faster
 
 
 def root() -> Path:
@@ -88,7 +89,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _locked_outs(lock: Path) -> dict[str, str]:
     try:
-        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        content = yaml.load(lock.read_text(encoding="utf-8"), Loader=_SAFE)  # noqa: S506 (safe, both)
     except (OSError, ValueError, yaml.YAMLError) as error:
         _log.debug("no hashes from %s: %s", lock, error)
         return {}
