@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError
 from sclandmarks.params.base import Dropout, Fraction, Name, Positive, Rate, Section, Seed, Unit, describe, read_yaml
-from sclandmarks.params.comparison import CompareParams
+from sclandmarks.params.comparison import CompareParams, IntervalParams
 from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
 from sclandmarks.params.panels import (
     EpochParams,
@@ -50,6 +50,7 @@ __all__ = [
     "FitParams",
     "Fraction",
     "GroupLassoPanel",
+    "IntervalParams",
     "L1000Panel",
     "LogScale",
     "MeanPredictor",
@@ -112,6 +113,7 @@ class Params(Section):
     predictors: dict[Name, Predictor] = Field(min_length=1)
     fits: dict[Name, FitParams] = Field(min_length=1)
     compare: CompareParams
+    intervals: IntervalParams
     runtime: RuntimeParams
     tracking: TrackingParams
 

@@ -16,3 +16,10 @@ class CompareParams(Section):
     n_bootstrap: Annotated[Whole, Field(ge=20)]
     confidence: Fraction
     reference: Name
+
+
+class IntervalParams(Section):
+    """Prediction intervals of single genes: promised coverages, and held-back cells that are looked at."""
+
+    levels: tuple[Fraction, ...] = Field(min_length=1)
+    max_cells: Annotated[Whole, Field(ge=10)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sclandmarks.schema.base import Column, Table, check
+from sclandmarks.schema.base import Column, Table, check, ordered
 from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
+from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
 
 VERSION = "2"
@@ -12,11 +13,14 @@ VERSION = "2"
 __all__ = [
     "CELLS",
     "COMPARISON",
+    "COVERAGE",
     "DIFFERENCES",
     "EMBEDDING",
     "GENES",
     "HISTORY",
+    "INTERVALS",
     "LIBRARY_SIZES",
+    "NEIGHBOURS",
     "OVERLAP",
     "PANEL",
     "PER_GENE",
@@ -28,4 +32,5 @@ __all__ = [
     "Column",
     "Table",
     "check",
+    "ordered",
 ]

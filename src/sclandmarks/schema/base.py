@@ -75,6 +75,11 @@ def check(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     return frame
 
 
+def ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Columns of `table` in its order and of its types; others are left out."""
+    return frame.select([pl.col(name).cast(dtype) for name, dtype in table.dtypes.items()])
+
+
 def _check_columns(frame: pl.DataFrame, table: Table) -> None:
     got = {name: dtype.base_type() for name, dtype in frame.schema.items()}
     if list(got.items()) != list(table.dtypes.items()):

@@ -1,0 +1,49 @@
+"""Tables of what is known about single genes."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from sclandmarks.schema.base import Column, Table
+
+INTERVALS = Table(
+    "intervals",
+    (
+        Column("fit", pl.String, "entry of fits in params.yaml"),
+        Column("gene_id", pl.String, "target gene"),
+        Column("symbol", pl.String, "current symbol"),
+        Column("level", pl.Float64, "promised coverage of a new cell like the held-back ones"),
+        Column("half_width", pl.Float64, "the interval is prediction -/+ this, log10 units, cut off at zero"),
+        Column("mean_length", pl.Float64, "mean length of the interval over test cells, log10 units"),
+        Column("coverage", pl.Float64, "fraction of test cells inside"),
+    ),
+    key=("fit", "gene_id", "level"),
+)
+
+COVERAGE = Table(
+    "coverage",
+    (
+        Column("fit", pl.String, "entry of fits in params.yaml"),
+        Column("level", pl.Float64, "promised coverage"),
+        Column("dataset", pl.String, "entry of datasets.yaml, or all"),
+        Column("cell_type", pl.String, "cell type, or all"),
+        Column("n_cells", pl.Int64, "test cells"),
+        Column("coverage", pl.Float64, "fraction of values inside, over these cells and all targets"),
+        Column("low", pl.Float64, "lower end of the bootstrap interval", nullable=True),
+        Column("high", pl.Float64, "upper end of the bootstrap interval", nullable=True),
+    ),
+    key=("fit", "level", "dataset", "cell_type"),
+)
+
+NEIGHBOURS = Table(
+    "neighbours",
+    (
+        Column("panel", pl.String, "panel"),
+        Column("gene_id", pl.String, "gene outside the panel"),
+        Column("symbol", pl.String, "current symbol"),
+        Column("landmark_id", pl.String, "panel gene of largest absolute correlation", nullable=True),
+        Column("landmark", pl.String, "its current symbol", nullable=True),
+        Column("r", pl.Float64, "that correlation, over training cells", nullable=True),
+    ),
+    key=("panel", "gene_id"),
+)

@@ -1,0 +1,98 @@
+"""Split-conformal intervals: the rank rule by hand, coverage by simulation, groups, bad input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sclandmarks import schema
+from sclandmarks.errors import DataError
+from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.conformal import Coverage, coverage, coverage_rows, half_widths, interval_rows
+from sclandmarks.learn.task import Pair
+
+
+class Zero(nn.Module):
+    """Predicts zero for as many targets as there are inputs."""
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        return x_BL * 0
+
+
+def pairs(y_CT: Tensor, size: int = 7) -> list[Pair]:
+    """Cells in blocks; the inputs do not matter."""
+    return [Pair(torch.zeros_like(block), block) for block in y_CT.split(size)]
+
+
+def test_the_width_is_the_ranked_error_of_the_held_back_cells() -> None:
+    y_CT = torch.tensor([[-3.0], [1.0], [2.0], [-0.5]])  # errors 0.5, 1, 2, 3
+    assert half_widths(Zero(), pairs(y_CT), [0.2, 0.4, 0.8], 99).ravel().tolist() == [0.5, 1.0, 3.0]
+
+
+@given(st.integers(1, 12), st.integers(0, 99))
+def test_blocks_do_not_matter(size: int, seed: int) -> None:
+    y_CT = torch.randn(30, 3, generator=torch.Generator().manual_seed(seed))
+    widths = half_widths(Zero(), pairs(y_CT, size), [0.5, 0.9], 99)
+    assert torch.equal(widths, half_widths(Zero(), pairs(y_CT, 30), [0.5, 0.9], 99))
+    assert bool((widths[1] >= widths[0]).all())
+    once, whole = coverage(Zero(), pairs(y_CT, size), widths), coverage(Zero(), pairs(y_CT, 30), widths)
+    np.testing.assert_allclose(once[0].per_gene_T, whole[0].per_gene_T)
+    np.testing.assert_allclose(once[1].per_cell_C, whole[1].per_cell_C)
+    assert once[0].per_gene_T.mean() == pytest.approx(once[0].per_cell_C.mean())
+
+
+def test_no_more_cells_than_asked_for_are_looked_at() -> None:
+    y_CT = torch.cat([torch.ones(20, 1), torch.full((20, 1), 9.0)])
+    assert half_widths(Zero(), pairs(y_CT), [0.9], 20).item() == 1.0
+
+
+def test_coverage_is_what_was_promised() -> None:
+    """Exchangeable cells: over many draws, mean coverage is k / (n + 1), whatever the distribution."""
+    rng, found = torch.Generator().manual_seed(0), []
+    for _ in range(200):
+        y_CT = torch.rand(49 + 200, 4, generator=rng) ** 3
+        widths = half_widths(Zero(), pairs(y_CT[:49], 49), [0.8], 99)
+        found.append(coverage(Zero(), pairs(y_CT[49:], 200), widths)[0].per_gene_T.mean())
+    assert np.mean(found) == pytest.approx(0.8, abs=0.01)
+
+
+def test_length_is_cut_off_at_zero() -> None:
+    one = coverage(Zero(), pairs(torch.zeros(5, 1)), torch.tensor([[2.0]]))[0]
+    assert one.width_T.tolist() == [2.0]  # from 0 to 2, not from -2
+
+
+def test_too_few_held_back_cells_are_refused() -> None:
+    with pytest.raises(DataError, match=r"at least 19 held-back cells.*0\.95.*got 18"):
+        half_widths(Zero(), pairs(torch.randn(18, 2)), [0.8, 0.95], 99)
+    assert math.isfinite(half_widths(Zero(), pairs(torch.randn(19, 2)), [0.95], 99).sum())
+
+
+def test_rows_of_groups() -> None:
+    cells = pl.DataFrame({"dataset": ["a", "a", "b"], "cell_type": ["x", "y", "x"]})
+    found = [Coverage(np.array([1.0]), np.array([1.0, 0.5, 0.0]), np.array([2.0]))]
+    rows = coverage_rows("f", cells, [0.8], found, resample_weights(3, 50, 0), 0.95)
+    schema.check(rows, schema.COVERAGE)
+    values = {(d, t): (n, c) for d, t, n, c in rows.select("dataset", "cell_type", "n_cells", "coverage").iter_rows()}
+    assert values == {
+        ("all", "all"): (3, 0.5), ("a", "all"): (2, 0.75), ("b", "all"): (1, 0.0),
+        ("a", "x"): (1, 1.0), ("a", "y"): (1, 0.5), ("b", "x"): (1, 0.0),
+    }  # fmt: skip
+    whole = rows.row(0, named=True)
+    assert 0 <= whole["low"] <= whole["coverage"] <= whole["high"] <= 1
+
+
+def test_rows_of_genes() -> None:
+    genes = pl.DataFrame({"gene_id": ["g1", "g2"], "symbol": ["A", "B"]})
+    widths = torch.tensor([[0.5, 1.0], [1.0, 2.0]])
+    found = coverage(Zero(), pairs(torch.tensor([[0.6, 0.6], [0.2, 3.0]])), widths)
+    rows = interval_rows("f", genes, [0.8, 0.95], widths, found)
+    schema.check(rows, schema.INTERVALS)
+    assert rows["coverage"].to_list() == [0.5, 0.5, 1.0, 0.5]
+    assert rows["half_width"].to_list() == [0.5, 1.0, 1.0, 2.0]
