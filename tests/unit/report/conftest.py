@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import polars as pl
 import pytest
 
 from sclandmarks import schema
-from sclandmarks.params import Params, parse_params
+from sclandmarks.params import Params, parse_params, read_yaml
 from sclandmarks.report.inputs import Tables
 from sclandmarks.report.page import Report, build
 
+REPOSITORY = Path(__file__).parents[3]
 TablesMaker = Callable[..., Tables]
 TRAINED = {"learning_rate": 0.01, "max_epochs": 5, "patience": 2, "seed": 0, "batch_size": 8}
 NETWORK = {"width": 4, "depth": 1, "dropout": 0.1}
@@ -84,21 +86,18 @@ def _make_tables(
 def _params(pairs: dict[str, tuple[str, ...]], datasets: Sequence[str]) -> Params:
     panels, predictors = (list(dict.fromkeys(pair[i] for pair in pairs.values())) for i in (0, 1))
     reference = next((fit for fit, pair in pairs.items() if pair[1] == "ridge"), next(iter(pairs)))
-    return parse_params(
-        {
-            "data": {"datasets": list(datasets)},
-            "split": {"seed": 0, "test": 0.2, "validation": 0.1},
-            "prepare": {"min_library_size": 10, "min_reads": 3, "min_cells": 5, "scale": 1e4, "log_base": 10},
-            "explore": {"seed": 0, "n_components": 5, "perplexity": 5, "max_cells": 100},
-            "select": {"n_landmarks": 30},
-            "panels": {name: {"selector": name} | SELECTORS[name] for name in panels},
-            "predictors": {name: {"method": name} | PREDICTORS[name] for name in predictors},
-            "fits": {fit: {"panel": pair[0], "predictor": pair[1]} for fit, pair in pairs.items()},
-            "compare": {"seed": 0, "n_bootstrap": 20, "confidence": 0.95, "reference": reference},
-            "runtime": {"device": "cpu", "threads": 7},
-            "tracking": {"enabled": False, "uri": "http://secret-host:5000", "experiment": "x"},
-        }
-    )
+    mine = {
+        "data": {"datasets": list(datasets)},
+        "select": {"n_landmarks": 30},
+        "panels": {name: {"selector": name} | SELECTORS[name] for name in panels},
+        "predictors": {name: {"method": name} | PREDICTORS[name] for name in predictors},
+        "fits": {fit: {"panel": pair[0], "predictor": pair[1]} for fit, pair in pairs.items()},
+        "runtime": {"device": "cpu", "threads": 7},
+        "tracking": {"enabled": False, "uri": "http://secret-host:5000", "experiment": "x"},
+    }
+    shipped = read_yaml(REPOSITORY / "params.yaml")
+    compare = {"compare": shipped["compare"] | {"n_bootstrap": 20, "reference": reference}}
+    return parse_params(shipped | mine | compare)
 
 
 def _frame(table: schema.Table, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
