@@ -6,6 +6,7 @@ from sclandmarks.schema.base import Column, Table, check, ordered
 from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
+from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
 
 VERSION = "2"
@@ -21,6 +22,8 @@ __all__ = [
     "INTERVALS",
     "LIBRARY_SIZES",
     "NEIGHBOURS",
+    "NOISE",
+    "NOISE_PER_GENE",
     "OVERLAP",
     "PANEL",
     "PER_GENE",

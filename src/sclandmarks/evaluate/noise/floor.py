@@ -1,0 +1,282 @@
+"""The noise floor: what part of a gene's variance is sampling of its counts, from halves of the counts.
+
+With a, b the log-normalised halves of a gene in a cell and y its value at full depth, over cells
+
+    noise  D = mean((a - b)^2) / 4            of the average (a + b) / 2
+    total  T = var((a + b) / 2)
+    1 - rho  = D / T,   floor = (1 - rho) var(y)
+
+which is Spearman and Brown's rho = 2 r / (1 + r) with r = cov(a, b) / (mean of both variances). D and T are averaged
+over repeats before the quotient is taken. The floor is never negative; rho may be, and is not cut, so that sums
+over genes are not pushed up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sclandmarks.errors import DataError
+from sclandmarks.evaluate.bootstrap import Interval, interval
+from sclandmarks.evaluate.noise.thinning import LogBase, Thinning, log_values, thin
+from sclandmarks.matrix import Batches
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+Numbers = NDArray[np.floating]
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Noise floor of every gene over some cells, in squared units of the log scale.
+
+    Parameters
+    ----------
+    n_cells : int
+    variance_G : numpy.ndarray, shape (n_genes,)
+        Variance of the log-normalised values.
+    reliability_G : numpy.ndarray, shape (n_genes,)
+        rho: the part of the variance that is not sampling noise; NaN for a gene without variance. Not cut at 0.
+    floor_G : numpy.ndarray, shape (n_genes,)
+        (1 - rho) x variance; 0 for a gene without variance.
+    floor_RG : numpy.ndarray, shape (n_repeats, n_genes)
+        Of every repeat of the thinning alone.
+    floor_NG, variance_NG : numpy.ndarray of float32, shape (n_bootstrap, n_genes)
+        In every resample of the cells; n_bootstrap is 0 without weights.
+    """
+
+    n_cells: int
+    variance_G: FloatArray
+    reliability_G: FloatArray
+    floor_G: FloatArray
+    floor_RG: FloatArray
+    floor_NG: Float32Array
+    variance_NG: Float32Array
+
+    @cached_property
+    def r_G(self) -> FloatArray:
+        """Correlation of the halves of every gene, rho / (2 - rho)."""
+        return np.asarray(self.reliability_G / (2 - self.reliability_G))
+
+    def floor_N(self, genes: IntArray | None = None) -> FloatArray:
+        """Mean floor of these genes in every resample, shape (n_bootstrap,)."""
+        return _mean_over(self.floor_NG, genes)
+
+    def floor_mse(self, genes: IntArray | None = None, confidence: float = 0.95) -> Interval:
+        """Mean floor of these genes, in the units of an MSE over cells and genes; all genes when None."""
+        return interval(float(_taken(self.floor_G, genes).mean()), self.floor_N(genes), confidence)
+
+    def explainable(self, genes: IntArray | None = None, confidence: float = 0.95) -> Interval:
+        """Part of the variance of these genes that is not sampling noise: 1 - sum of floors / sum of variances."""
+        whole = float(1 - _taken(self.floor_G, genes).sum() / _taken(self.variance_G, genes).sum())
+        resampled_N = 1 - self.floor_N(genes) / _mean_over(self.variance_NG, genes)
+        return interval(whole, resampled_N, confidence)
+
+    def repeat_spread(self, genes: IntArray | None = None) -> float:
+        """Standard deviation over single repeats of the mean floor; that of the average is 1/sqrt(n_repeats) of it."""
+        return float(_mean_over(self.floor_RG, genes).std(ddof=1)) if len(self.floor_RG) > 1 else float("nan")
+
+
+def noise_floor(
+    blocks: Iterable[sparse.csr_matrix],
+    scale: float,
+    log_base: LogBase,
+    n_repeats: int,
+    seed: int,
+    weights_NC: FloatArray | None = None,
+    cells_C: IntArray | None = None,
+    genes_G: IntArray | None = None,
+) -> NoiseFloor:
+    """Estimate the noise floor of every gene by thinning the counts into halves.
+
+    One pass; memory is a block, and five numbers a gene and resample. Linear in cells.
+
+    Parameters
+    ----------
+    blocks : iterable of scipy.sparse.csr_matrix of int
+        Counts of the kept genes, blocks of cells; normalisation is by their total, as in `prep.prepare`.
+    scale, log_base
+        As `prepare.scale` and `prepare.log_base`.
+    n_repeats : int
+        Independent thinnings that are averaged.
+    seed : int
+    weights_NC : numpy.ndarray, shape (n_bootstrap, n_cells), optional
+        See `bootstrap.resample_weights`; rows may have any sum.
+    cells_C, genes_G : numpy.ndarray of int64, optional
+        Numbers of the cells and genes that their random halves depend on, else their positions.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two cells, or weights or numbers of another length than cells or genes.
+    """
+    sums: _Sums | None = None
+    for block in blocks:
+        if sums is None:
+            sums = _Sums(block.shape[1], n_repeats, seed, weights_NC, cells_C, genes_G)
+        sums.add(block, scale, log_base)
+    if sums is None or sums.n_cells < 2:
+        raise DataError("at least two cells for a noise floor", "fewer", "Check the split in params.yaml.")
+    return sums.result()
+
+
+def group_floors(
+    batches: Batches,
+    groups_C: Iterable[str],
+    scale: float,
+    log_base: LogBase,
+    n_repeats: int,
+    seed: int,
+    weights_NC: FloatArray | None = None,
+    least_cells: int = 20,
+) -> Iterator[tuple[str, NoiseFloor]]:
+    """Yield the noise floor within every group of cells (a cell type), one at a time, names sorted.
+
+    Parameters
+    ----------
+    batches : Batches
+        Counts; read once a group, in order.
+    groups_C : iterable of str, length n_cells
+    scale, log_base, n_repeats, seed, weights_NC
+        As in `noise_floor`. The halves of a cell are the same as there.
+    least_cells : int
+        Smaller groups are left out: a variance over few cells says little.
+    """
+    labels_C = np.asarray(list(groups_C), dtype=object)
+    for name in sorted(set(labels_C)):
+        rows = np.flatnonzero(labels_C == name)
+        if len(rows) >= least_cells:
+            weights = None if weights_NC is None else weights_NC[:, rows]
+            yield name, noise_floor(_rows(batches, rows), scale, log_base, n_repeats, seed, weights, rows)
+
+
+def _rows(batches: Batches, rows: IntArray) -> Iterator[sparse.csr_matrix]:
+    """Blocks of these rows of the batches, in order."""
+    seen = 0
+    for block in batches.in_order():
+        here = rows[(rows >= seen) & (rows < seen + block.shape[0])] - seen
+        seen += block.shape[0]
+        if len(here):
+            yield block[here]
+
+
+class _Sums:
+    """Sums over cells of what the floor is made of: y, y^2 at full depth; s, s^2 and d of the halves.
+
+    s = (a + b) / 2, d = (a - b)^2 / 4; s, s^2 and d are averaged over repeats before they are weighted.
+    """
+
+    def __init__(
+        self,
+        n_genes: int,
+        n_repeats: int,
+        seed: int,
+        weights_NC: FloatArray | None,
+        cells_C: IntArray | None,
+        genes_G: IntArray | None,
+    ) -> None:
+        self.thinnings = [Thinning(seed, repeat) for repeat in range(n_repeats)]
+        self.weights_NC = None if weights_NC is None else weights_NC.astype(np.float32)
+        self.cells_C, self.genes_G = cells_C, np.arange(n_genes) if genes_G is None else genes_G
+        n_bootstrap = 0 if weights_NC is None else len(weights_NC)
+        self.full_2G = np.zeros((2, n_genes))
+        self.halves_R3G = np.zeros((n_repeats, 3, n_genes))
+        self.resampled_5NG = np.zeros((5, n_bootstrap, n_genes), dtype=np.float32)
+        self.n_cells = 0
+        _same_length(self.genes_G, n_genes, "genes")
+
+    def add(self, block: sparse.csr_matrix, scale: float, base: LogBase) -> None:
+        """Add a block of counts."""
+        here = slice(self.n_cells, self.n_cells + block.shape[0])
+        cells_B = np.arange(here.start, here.stop) if self.cells_C is None else self.cells_C[here]
+        _same_length(cells_B, block.shape[0], "cells")
+        y = log_values(block.data.astype(np.int64), block.indptr, scale, base)
+        self.full_2G += [_columns(block, y), _columns(block, y**2)]
+        mean_3 = np.zeros((3, len(y)))
+        for sums_3G, thinning in zip(self.halves_R3G, self.thinnings, strict=True):
+            parts = _halves(block, thin(block, thinning, cells_B, self.genes_G), scale, base)
+            sums_3G += [_columns(block, part) for part in parts]
+            mean_3 += np.asarray(parts) / len(self.thinnings)
+        self._resample(block, [y, y**2, *mean_3], here)
+        self.n_cells = here.stop
+
+    def _resample(self, block: sparse.csr_matrix, parts: list[FloatArray], here: slice) -> None:
+        if self.weights_NC is None:
+            return
+        weights_NB = self.weights_NC[:, here]
+        _same_length(weights_NB[0], block.shape[0], "weights")
+        for sums_NG, part in zip(self.resampled_5NG, parts, strict=True):
+            values = sparse.csr_matrix((part.astype(np.float32), block.indices, block.indptr), shape=block.shape)
+            sums_NG += (values.T @ weights_NB.T).T
+
+    def result(self) -> NoiseFloor:
+        """Return the floor over all cells added."""
+        if self.weights_NC is not None:
+            _same_length(self.weights_NC[0], self.n_cells, "weights")
+        halves_3G = self.halves_R3G.mean(axis=0)
+        variance_G, noise_G = _quotient(np.concatenate([self.full_2G, halves_3G]) / self.n_cells)
+        repeats = [_quotient(np.concatenate([self.full_2G, part]) / self.n_cells) for part in self.halves_R3G]
+        floor_RG = np.array([variance * noise for variance, noise in repeats])
+        variance_NG, noise_NG = self._resampled()
+        reliability_G = np.where(variance_G > 0, 1 - noise_G, np.nan)
+        return NoiseFloor(
+            n_cells=self.n_cells,
+            variance_G=np.asarray(variance_G, dtype=np.float64),
+            reliability_G=reliability_G,
+            floor_G=np.asarray(variance_G * noise_G, dtype=np.float64),
+            floor_RG=floor_RG,
+            floor_NG=variance_NG * noise_NG,
+            variance_NG=variance_NG,
+        )
+
+    def _resampled(self) -> tuple[Float32Array, Float32Array]:
+        if self.weights_NC is None:
+            return (np.zeros(self.resampled_5NG.shape[1:], dtype=np.float32),) * 2
+        self.resampled_5NG /= self.weights_NC.sum(axis=1)[:, None]
+        return _quotient(self.resampled_5NG)
+
+
+def _quotient(means: Numbers) -> tuple[Numbers, Numbers]:
+    """Variance at full depth and 1 - rho of every gene, from the means of y, y^2, s, s^2 and d."""
+    y, y2, s, s2, d = means
+    least = 1e-5 if means.dtype == np.float32 else TINY
+    variance, total = y2 - y**2, s2 - s**2
+    varies = (variance > least * y2) & (total > least * s2)
+    return np.where(varies, variance, 0), np.where(varies, d / np.where(varies, total, 1), 0)
+
+
+def _halves(
+    block: sparse.csr_matrix, half: IntArray, scale: float, base: LogBase
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    a = log_values(half, block.indptr, scale, base)
+    b = log_values(block.data - half, block.indptr, scale, base)
+    s = (a + b) / 2
+    return s, s**2, (a - b) ** 2 / 4
+
+
+def _columns(block: sparse.csr_matrix, values: FloatArray) -> FloatArray:
+    """Sum over cells of values at the places of a block, for every gene."""
+    return np.asarray(np.bincount(block.indices, values, minlength=block.shape[1]), dtype=np.float64)
+
+
+def _taken(values_G: FloatArray, genes: IntArray | None) -> FloatArray:
+    return values_G if genes is None else values_G[genes]
+
+
+def _mean_over(values_NG: Numbers, genes: IntArray | None) -> FloatArray:
+    taken = values_NG if genes is None else values_NG[:, genes]
+    return np.asarray(taken.mean(axis=1, dtype=np.float64))
+
+
+def _same_length(given: NDArray[Any], wanted: int, what: str) -> None:
+    if len(given) != wanted:
+        raise DataError(f"{what} as long as the matrix, {wanted}", f"{len(given)}", "Give those of the same cells.")

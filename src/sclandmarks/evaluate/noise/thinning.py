@@ -1,0 +1,110 @@
+"""Binomial thinning of counts into two independent halves, the same whatever the blocks of cells.
+
+The random bits of an entry are a hash of (seed, repeat, cell, gene), as in a counter-based generator, so that no
+order of cells, genes or blocks changes them. As many of k fair bits are one as a Binomial(k, 1/2) draw says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+FloatArray = NDArray[np.float64]
+KeyArray = NDArray[np.uint64]
+LogBase = Literal[2, 10, "e"]
+
+WORD = 64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """Which draw: seed and repeat, and the numbers by which cells and genes are known.
+
+    Parameters
+    ----------
+    seed, repeat : int
+    """
+
+    seed: int
+    repeat: int
+
+    def key(self) -> KeyArray:
+        """Hash of seed and repeat, shape (1,)."""
+        return _mix(_mix(np.array([self.seed], dtype=np.uint64)) + np.array([self.repeat], dtype=np.uint64))
+
+
+def thin(
+    counts: sparse.csr_matrix, thinning: Thinning, cells_B: NDArray[np.int64], genes_G: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Draw one half of every count, Binomial(count, 1/2); the other half is the rest.
+
+    Parameters
+    ----------
+    counts : scipy.sparse.csr_matrix of int, shape (n_cells, n_genes)
+    thinning : Thinning
+    cells_B : numpy.ndarray of int64, shape (n_cells,)
+        Numbers of the cells, for example their positions in the file.
+    genes_G : numpy.ndarray of int64, shape (n_genes,)
+        Numbers of the genes.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n_nonzero,)
+        In the order of `counts.data`.
+    """
+    row_keys_B = _mix(thinning.key() + _mix(cells_B.astype(np.uint64)))
+    gene_keys_G = _mix(~genes_G.astype(np.uint64))
+    keys = _mix(np.repeat(row_keys_B, np.diff(counts.indptr)) + gene_keys_G[counts.indices])
+    return _fair_bits(counts.data.astype(np.int64), keys)
+
+
+def _fair_bits(counts: NDArray[np.int64], keys: KeyArray) -> NDArray[np.int64]:
+    """How many of so many fair bits are one; the bits come in words of 64, each a hash of the key and its number."""
+    n_words = (counts + WORD - 1) // WORD
+    ends = np.cumsum(n_words)
+    entry = np.repeat(np.arange(len(counts)), n_words)
+    number = np.arange(len(entry)) - (ends - n_words)[entry]
+    n_bits = np.minimum(counts[entry] - WORD * number, WORD).astype(np.uint64)
+    words = _mix(keys[entry] + number.astype(np.uint64) * _GOLDEN) & (_ONES >> (np.uint64(WORD) - n_bits))
+    ones = np.concatenate([[0], np.cumsum(np.bitwise_count(words), dtype=np.int64)])
+    return np.asarray(ones[ends] - ones[ends - n_words])
+
+
+def _mix(x: KeyArray) -> KeyArray:
+    """Finaliser of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2714064.2660195)."""
+    x = x + _GOLDEN
+    x = (x ^ (x >> np.uint64(30))) * _FIRST
+    x = (x ^ (x >> np.uint64(27))) * _SECOND
+    return x ^ (x >> np.uint64(31))
+
+
+def log_values(counts: NDArray[np.int64], indptr: NDArray[np.int32], scale: float, base: LogBase) -> FloatArray:
+    """Scale every cell to `scale` reads, then log(x + 1), as `prep.scprep_adapter.log_normalise` does.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray of int64, shape (n_nonzero,)
+        Counts at the places of a CSR matrix; zeros are allowed.
+    indptr : numpy.ndarray, shape (n_cells + 1,)
+        Its row pointers.
+    scale : float
+    base : {2, 10, "e"}
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_nonzero,)
+        A cell without reads stays zero.
+    """
+    sums = np.concatenate([[0], np.cumsum(counts)])
+    total_B = sums[indptr[1:]] - sums[indptr[:-1]]
+    factor_B = scale / np.maximum(total_B, 1)
+    values = np.log1p(counts * np.repeat(factor_B, np.diff(indptr)))
+    return np.asarray(values if base == "e" else values / log(base), dtype=np.float64)
