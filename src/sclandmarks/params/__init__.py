@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError
 from sclandmarks.params.base import Dropout, Fraction, Name, Positive, Rate, Section, Seed, Unit, describe, read_yaml
-from sclandmarks.params.comparison import CompareParams, IntervalParams
+from sclandmarks.params.comparison import CompareParams, IntervalParams, NoiseParams
 from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
 from sclandmarks.params.panels import (
     EpochParams,
@@ -56,6 +56,7 @@ __all__ = [
     "MeanPredictor",
     "Name",
     "NetworkPredictor",
+    "NoiseParams",
     "Panel",
     "PaperLinearPredictor",
     "PaperNetworkPredictor",
@@ -114,6 +115,7 @@ class Params(Section):
     fits: dict[Name, FitParams] = Field(min_length=1)
     compare: CompareParams
     intervals: IntervalParams
+    noise: NoiseParams
     runtime: RuntimeParams
     tracking: TrackingParams
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sclandmarks.params.base import Fraction, Name, Section, Seed, Whole
+from sclandmarks.params.base import Fraction, Name, Positive, Section, Seed, Whole
 
 
 class CompareParams(Section):
@@ -23,3 +23,10 @@ class IntervalParams(Section):
 
     levels: tuple[Fraction, ...] = Field(min_length=1)
     max_cells: Annotated[Whole, Field(ge=10)]
+
+
+class NoiseParams(Section):
+    """Thinnings of the counts that the noise floor is averaged over."""
+
+    seed: Seed
+    n_repeats: Positive
