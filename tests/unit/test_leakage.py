@@ -17,7 +17,14 @@ from torch import Tensor
 
 from sclandmarks.learn.task import Hooks, Step, Task, split_genes
 from sclandmarks.matrix import ExpressionMatrix, MemoryBatches
-from sclandmarks.params import GroupLassoPanel, PrepareParams, RidgePredictor, SplitParams, TopVariancePanel
+from sclandmarks.params import (
+    GreedyPanel,
+    GroupLassoPanel,
+    PrepareParams,
+    RidgePredictor,
+    SplitParams,
+    TopVariancePanel,
+)
 from sclandmarks.predict.linear import fit_ridge
 from sclandmarks.prep.join import join_datasets
 from sclandmarks.prep.prepare import filter_cells, prepare
@@ -27,6 +34,7 @@ from sclandmarks.select import SELECTORS, SelectionTask
 PREPARE = PrepareParams(min_library_size=60, min_reads=2, min_cells=5, scale=1e4, log_base=10)
 PANELS = {
     "top_variance": TopVariancePanel(selector="top_variance"),
+    "greedy": GreedyPanel(selector="greedy", ridge=0.1),
     "group_lasso": GroupLassoPanel(
         selector="group_lasso", seed=0, width=8, standardise=False, path_ratio=0.8, max_steps=200, tolerance=1e-3
     ),

@@ -18,6 +18,7 @@ from sclandmarks.params.comparison import CompareParams, IntervalParams, NoisePa
 from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
 from sclandmarks.params.panels import (
     EpochParams,
+    GreedyPanel,
     GroupLassoPanel,
     L1000Panel,
     Panel,
@@ -49,6 +50,7 @@ __all__ = [
     "ExploreParams",
     "FitParams",
     "Fraction",
+    "GreedyPanel",
     "GroupLassoPanel",
     "IntervalParams",
     "L1000Panel",

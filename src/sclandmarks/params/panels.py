@@ -78,6 +78,14 @@ class GroupLassoPanel(Sized):
     tolerance: Annotated[float, Field(gt=0)]
 
 
+class GreedyPanel(Sized):
+    """Column subset selection; lambda is `ridge` times the mean variance of the genes."""
+
+    selector: Literal["greedy"]
+    ridge: Annotated[float, Field(gt=0)]
+
+
 Panel = Annotated[
-    L1000Panel | RandomPanel | TopVariancePanel | PaperPanel | GroupLassoPanel, Field(discriminator="selector")
+    L1000Panel | RandomPanel | TopVariancePanel | PaperPanel | GroupLassoPanel | GreedyPanel,
+    Field(discriminator="selector"),
 ]

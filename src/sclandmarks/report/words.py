@@ -20,6 +20,7 @@ PANELS = {
     "in its loss; the genes with the most extreme first-layer weights are taken.",
     "group_lasso": "Ours: all genes are predicted from few, under a penalty that lets a gene in only where it pays; "
     "the penalty falls until enough genes are in.",
+    "greedy": "Ours: gene after gene, the one that explains most of what is left of the variance of all others.",
 }
 _THAN = {"better": "better than", "worse": "worse than", "no difference shown": "not shown to differ from"}
 

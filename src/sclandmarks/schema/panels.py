@@ -13,7 +13,7 @@ PANEL = Table(
         Column("gene_id", pl.String, "gene"),
         Column("symbol", pl.String, "current symbol"),
         Column("ensembl_id", pl.String, "Ensembl gene id", nullable=True),
-        Column("score", pl.Float64, "the selector's own score, larger is earlier", nullable=True),
+        Column("score", pl.Float64, "the selector's own score, mostly falling with the rank", nullable=True),
         Column("reason", pl.String, "why the gene is in, in words"),
     ),
     key=("gene_id",),

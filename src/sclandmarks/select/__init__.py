@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sclandmarks.select.base import Selected, SelectionTask, panel_size
+from sclandmarks.select.greedy import select_greedy
 from sclandmarks.select.group_lasso import select_group_lasso
 from sclandmarks.select.paper import select_paper_f910
 from sclandmarks.select.simple import select_l1000, select_random, select_top_variance
@@ -16,6 +17,7 @@ SELECTORS: dict[str, Callable[[SelectionTask, Any, Any], Selected]] = {
     "top_variance": select_top_variance,
     "paper_f910": select_paper_f910,
     "group_lasso": select_group_lasso,
+    "greedy": select_greedy,
 }
 
 __all__ = ["SELECTORS", "Selected", "SelectionTask", "panel_size"]
