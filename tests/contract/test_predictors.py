@@ -17,8 +17,10 @@ from sclandmarks.io.models import load_model, save_model
 from sclandmarks.learn.task import Hooks, Task, history_table, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import (
+    KnnPredictor,
     MeanPredictor,
     NetworkPredictor,
+    OlsPredictor,
     PaperLinearPredictor,
     PaperNetworkPredictor,
     ReducedRankPredictor,
@@ -32,6 +34,8 @@ EPOCHS = {"seed": 0, "max_epochs": 40, "patience": 10, "batch_size": 32}
 SETTINGS = {
     "zero": ZeroPredictor(method="zero"),
     "mean": MeanPredictor(method="mean"),
+    "ols": OlsPredictor(method="ols"),
+    "knn": KnnPredictor(method="knn", max_cells=250, seed=0),
     "ridge": RidgePredictor(method="ridge"),
     "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=10),
     "paper_linear": PaperLinearPredictor(
@@ -44,7 +48,7 @@ SETTINGS = {
         method="network", width=32, depth=1, dropout=0.1, weight_decay=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
     ),
 }
-IN_ONE_PASS = ("zero", "mean", "ridge", "reduced_rank")
+IN_ONE_PASS = ("zero", "mean", "ols", "knn", "ridge", "reduced_rank")
 SEEDED = ("paper_network", "network")
 N_TRAIN = 300
 

@@ -1,17 +1,18 @@
-"""Ridge against scikit-learn, reduced rank against numpy's SVD of the fitted values."""
+"""Least squares and ridge against scikit-learn, reduced rank against numpy's SVD of the fitted values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
+from scipy import sparse
+from sklearn.linear_model import LinearRegression, Ridge
 
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import ReducedRankPredictor, RidgePredictor
+from sclandmarks.params import OlsPredictor, ReducedRankPredictor, RidgePredictor
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.linear import fit_reduced_rank, fit_ridge
+from sclandmarks.predict.linear import fit_ols, fit_reduced_rank, fit_ridge
 
 PANEL = [45, 47, 1, 52, 60, 62, 3, 69, 33, 70, 12]
 N_TRAIN = 120
@@ -101,3 +102,29 @@ def test_the_pair_is_the_best_of_all(cells: Cells, reduced: Fitted) -> None:
         assert step.metrics["validation_mse"] == pytest.approx(min(ranks), rel=1e-4)
     assert reduced.chosen["validation_mse"] == min(step.metrics["validation_mse"] for step in reduced.history)
     assert 1 < reduced.chosen["rank"] <= MAX_RANK
+
+
+def test_ols_is_scikit_learns(task: Task, cells: Cells) -> None:
+    """The same coefficients, and the held-back error that is reported."""
+    ours = fit_ols(task, OlsPredictor(method="ols"), Hooks())
+    theirs = LinearRegression().fit(cells.x_CL[cells.train], cells.y_CT[cells.train])
+    np.testing.assert_allclose(ours.module.weight.detach().numpy(), theirs.coef_, atol=2e-4)
+    np.testing.assert_allclose(ours.module.bias.detach().numpy(), theirs.intercept_, atol=1e-3)
+    expected = held_back_mse(cells, theirs.predict(cells.x_CL[cells.held_back]))
+    assert ours.chosen["validation_mse"] == pytest.approx(expected, rel=1e-4)
+    assert ours.chosen["n_axes"] == len(PANEL)
+
+
+def test_ols_of_dependent_landmarks_is_of_smallest_norm(planted) -> None:
+    """A landmark that is there twice: both halves get the same weight, as the pseudo-inverse says."""
+    X_CG = planted.values.toarray()
+    doubled = sparse.csr_matrix(np.hstack([X_CG, X_CG[:, [45]]]))
+    cells = MemoryBatches(doubled[:N_TRAIN], 50)
+    ours = fit_ols(Task(cells, cells, *split_genes(81, [45, 80, 1])), OlsPredictor(method="ols"), Hooks())
+    weight_TL = ours.module.weight.detach().numpy()
+    assert ours.chosen["n_axes"] == 2
+    np.testing.assert_allclose(weight_TL[:, 0], weight_TL[:, 1], atol=1e-5)
+    x_CL = doubled[:N_TRAIN, [45, 80, 1]].toarray()
+    outputs = [gene for gene in range(81) if gene not in (45, 80, 1)]
+    theirs_LT = np.linalg.pinv(x_CL - x_CL.mean(0)) @ doubled[:N_TRAIN, outputs].toarray()
+    np.testing.assert_allclose(weight_TL, theirs_LT.T, atol=2e-4)

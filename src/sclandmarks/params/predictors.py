@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Section, Unit
+from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Section, Seed, Unit
 from sclandmarks.params.panels import EpochParams, TrainingParams
 
 
@@ -31,6 +31,12 @@ class MeanPredictor(LogScale):
     method: Literal["mean"]
 
 
+class OlsPredictor(LogScale):
+    """Ordinary least squares, the inference of L1000: of smallest norm where landmarks depend on each other."""
+
+    method: Literal["ols"]
+
+
 class RidgePredictor(LogScale):
     """Ridge regression in closed form; lambda chosen on the held-back cells."""
 
@@ -42,6 +48,14 @@ class ReducedRankPredictor(LogScale):
 
     method: Literal["reduced_rank"]
     max_rank: Positive
+
+
+class KnnPredictor(LogScale):
+    """Mean of the nearest training cells; how many is chosen on the held-back cells."""
+
+    method: Literal["knn"]
+    seed: Seed
+    max_cells: Positive
 
 
 class PaperLinearPredictor(EpochParams):
@@ -80,8 +94,10 @@ class NetworkPredictor(TrainingParams, LogScale):
 Predictor = Annotated[
     ZeroPredictor
     | MeanPredictor
+    | OlsPredictor
     | RidgePredictor
     | ReducedRankPredictor
+    | KnnPredictor
     | PaperLinearPredictor
     | PaperNetworkPredictor
     | NetworkPredictor,

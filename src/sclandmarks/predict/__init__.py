@@ -8,7 +8,8 @@ from typing import Any
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.constant import fit_mean, fit_zero
-from sclandmarks.predict.linear import fit_reduced_rank, fit_ridge
+from sclandmarks.predict.linear import fit_ols, fit_reduced_rank, fit_ridge
+from sclandmarks.predict.nearest import fit_knn
 from sclandmarks.predict.networks import fit_network, fit_paper_network
 from sclandmarks.predict.sgd import fit_paper_linear
 
@@ -16,8 +17,10 @@ PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
     "zero": fit_zero,
     "mean": fit_mean,
     "paper_linear": fit_paper_linear,
+    "ols": fit_ols,
     "ridge": fit_ridge,
     "reduced_rank": fit_reduced_rank,
+    "knn": fit_knn,
     "paper_network": fit_paper_network,
     "network": fit_network,
 }

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sclandmarks.learn.task import Hooks, Step, Task
 from sclandmarks.moments import Moments, gather
-from sclandmarks.params import ReducedRankPredictor, RidgePredictor
+from sclandmarks.params import OlsPredictor, ReducedRankPredictor, RidgePredictor
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.modules import LowRank, Spec, build
 
@@ -41,14 +41,43 @@ def fit_ridge(task: Task, settings: RidgePredictor, hooks: Hooks) -> Fitted:
     eigen = _eigen(task)
     grid, errors = _search(lambda lambdas: _ridge_errors(task, eigen, lambdas), eigen)
     best = _best_place(errors)
-    B_LT = eigen.V_LL @ (eigen.C_LT / (eigen.d_L + grid[best]).unsqueeze(1))
     spec = Spec("linear", task.n_landmarks, task.n_targets)
+    module = _linear(eigen, eigen.d_L + grid[best], spec)
+    history = [Step(i, {"lambda": grid[i], "validation_mse": errors[i]}) for i in range(len(grid))]
+    _report(history, hooks)
+    return Fitted(module, spec, history, best, {"lambda": grid[best], "validation_mse": errors[best]})
+
+
+def fit_ols(task: Task, settings: OlsPredictor, hooks: Hooks) -> Fitted:
+    """Minimise sum |y - x B - b|^2; of all minima the B of smallest norm.
+
+    Axes of the panel with less than 1e-7 of the variance of the largest, which float32 cannot tell from none, are
+    left out.
+    """
+    eigen = _eigen(task)
+    is_real_L = eigen.d_L > 1e-7 * eigen.d_L.max()
+    spec = Spec("linear", task.n_landmarks, task.n_targets)
+    module = _linear(eigen, torch.where(is_real_L, eigen.d_L, torch.inf), spec)
+    chosen = {"n_axes": float(is_real_L.sum()), "validation_mse": _mse(module, task)}
+    _report(history := [Step(0, {"validation_mse": chosen["validation_mse"]})], hooks)
+    return Fitted(module, spec, history, 0, chosen)
+
+
+def _linear(eigen: Eigen, divisor_L: Tensor, spec: Spec) -> nn.Module:
+    """Module y = x B + b with B = V diag(1 / divisor) C."""
+    B_LT = eigen.V_LL @ (eigen.C_LT / divisor_L.unsqueeze(1))
     module = build(spec)
     bias_T = eigen.mean_T - eigen.mean_L @ B_LT
     module.load_state_dict({"weight": B_LT.T.float().contiguous(), "bias": bias_T.float()})
-    history = [Step(i, {"lambda": grid[i], "validation_mse": errors[i]}) for i in range(len(grid))]
-    _report(history, hooks)
-    return Fitted(module.eval(), spec, history, best, {"lambda": grid[best], "validation_mse": errors[best]})
+    return module.eval()
+
+
+@torch.no_grad()
+def _mse(module: nn.Module, task: Task) -> float:
+    """Mean squared error on the held-back cells."""
+    pairs = task.pairs(task.validation.in_order())
+    total = sum(float((module(x_BL.cpu()) - y_BT.cpu()).square().sum(dtype=torch.float64)) for x_BL, y_BT in pairs)
+    return total / (task.validation.n_cells * task.n_targets)
 
 
 def fit_reduced_rank(task: Task, settings: ReducedRankPredictor, hooks: Hooks) -> Fitted:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sclandmarks.learn.layers import paper_layers, seeded
 
-Kind = Literal["constant", "linear", "low_rank", "paper_network", "network"]
+Kind = Literal["constant", "linear", "low_rank", "nearest", "paper_network", "network"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Spec:
     kind : str
     n_landmarks, n_targets : int
     width, depth, rank : int
-        Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none.
+        Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none. Of `nearest`,
+        width is the number of cells kept and rank that of neighbours.
     dropout : float
     """
 
@@ -60,6 +61,25 @@ class LowRank(nn.Module):
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
         return (x_BL - self.center) @ self.A_LR @ self.B_RT + self.bias
+
+
+class Nearest(nn.Module):
+    """Mean targets of the `rank` kept cells that are nearest in the panel's values."""
+
+    X_KL: Tensor
+    Y_KT: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.n_neighbours = spec.rank
+        self.register_buffer("X_KL", torch.zeros(spec.width, spec.n_landmarks))
+        self.register_buffer("Y_KT", torch.zeros(spec.width, spec.n_targets))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        near_BK = torch.cdist(x_BL, self.X_KL).topk(self.n_neighbours, largest=False).indices
+        weights_BK = torch.zeros(x_BL.shape[0], self.X_KL.shape[0], device=x_BL.device)
+        return weights_BK.scatter(1, near_BK, 1 / self.n_neighbours) @ self.Y_KT
 
 
 class Block(nn.Module):
@@ -108,6 +128,8 @@ def _build(spec: Spec) -> nn.Module:
         return nn.Linear(spec.n_landmarks, spec.n_targets)
     if spec.kind == "low_rank":
         return LowRank(spec)
+    if spec.kind == "nearest":
+        return Nearest(spec)
     if spec.kind == "paper_network":
         return paper_layers(spec.n_landmarks, spec.n_targets, spec.width, spec.depth, spec.dropout)
     return Network(spec)
