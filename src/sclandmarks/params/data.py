@@ -27,11 +27,34 @@ class DataParams(Section):
 
 
 class SplitParams(Section):
-    """Fractions of cells: test of all, validation of the rest; stratified by data set and cell type."""
+    """Fractions of cells: test of all, validation of the rest.
+
+    Parameters
+    ----------
+    seed : int
+    test, validation : float
+        Of all cells, and of those that are left.
+    by : str
+        `cell` divides each data set and cell type alike; a column of the cells sends whole groups to test.
+    test_groups : tuple of str
+        The groups that go to test, in place of a seeded choice of about `test`.
+    """
 
     seed: Seed
     test: Fraction
     validation: Fraction
+    by: Literal["cell", "dataset", "donor", "sample", "tissue", "cell_type", "condition"] = "cell"
+    test_groups: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> SplitParams:
+        if self.test_groups and self.by == "cell":
+            raise ValueError("test_groups need split.by: dataset, donor, sample, tissue, cell_type or condition")
+        if "Unknown" in self.test_groups:
+            raise ValueError("Unknown is no group: cells whose group is not known are never test cells")
+        if len(set(self.test_groups)) < len(self.test_groups):
+            raise ValueError(f"each of test_groups once, got {list(self.test_groups)}")
+        return self
 
 
 class PrepareParams(Section):

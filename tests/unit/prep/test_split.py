@@ -1,16 +1,22 @@
-"""The split: exact, seeded, stratified, and possible for rare types."""
+"""The split: exact, seeded, stratified, and possible for rare types; or by whole groups."""
 
 from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from sclandmarks import schema
-from sclandmarks.errors import DataError
-from sclandmarks.params import SplitParams
+from sclandmarks.errors import DataError, ParamsError
+from sclandmarks.params import SplitParams, parse_params, read_yaml
 from sclandmarks.prep.split import SUBSETS, split_cells
 
+REPOSITORY = Path(__file__).parents[3]
+BY_CELL = "f87ad63da54879d35abd56964a7e5bf2896c1909b3e043a41c5b1dac5070818f"
 SETTINGS = SplitParams(seed=0, test=0.2, validation=0.1)
 
 
@@ -91,3 +97,93 @@ def test_too_few_cells_are_an_error(n_cells: int) -> None:
     """No subset is silently empty."""
     with pytest.raises(DataError, match="cells on both sides"):
         split_cells(cells_of({"T": n_cells}), SETTINGS)
+
+
+def test_by_cell_the_split_is_what_it_always_was() -> None:
+    """The subsets of 500 cells, as the version before groups made them."""
+    split = split_cells(cells_of({"T": 300, "B": 150, "NK": 45, "rare": 5}), SETTINGS)
+    assert hashlib.sha256("".join(f"{c} {s}\n" for c, s in split.iter_rows()).encode()).hexdigest() == BY_CELL
+
+
+def in_groups(**columns: dict[str, int]) -> pl.DataFrame:
+    """60 cells; the groups of a column, each with so many cells."""
+    cells = cells_of({"T": 40, "B": 20})
+    for name, sizes in columns.items():
+        values = [group for group, size in sizes.items() for _ in range(size)]
+        cells = cells.with_columns(pl.Series(name, values))
+    return cells
+
+
+def by(column: str, *groups: str, **changes: object) -> SplitParams:
+    return SplitParams.model_validate(SETTINGS.model_dump() | {"by": column, "test_groups": groups} | changes)
+
+
+def groups_of(cells: pl.DataFrame, settings: SplitParams) -> dict[str, set[str]]:
+    """Groups that each subset has cells of."""
+    table = cells.join(split_cells(cells, settings), on="cell_id")
+    return {subset: set(table.filter(pl.col("subset") == subset)[settings.by]) for subset in SUBSETS}
+
+
+@pytest.mark.parametrize("column", ["dataset", "donor", "sample", "tissue", "cell_type", "condition"])
+def test_groups_that_are_named_go_to_test(column: str) -> None:
+    cells = in_groups(**{column: {"a": 12, "b": 36, "c": 12}})
+    assert groups_of(cells, by(column, "a"))["test"] == {"a"}
+    assert groups_of(cells, by(column, "c", "b"))["test"] == {"b", "c"}
+
+
+def test_whole_groups_are_left_out_by_the_seed() -> None:
+    cells = in_groups(donor={f"D{i}": 6 for i in range(10)})
+    chosen = {frozenset(groups_of(cells, by("donor", seed=seed))["test"]) for seed in range(20)}
+    assert {len(one) for one in chosen} == {2}  # a fifth of ten
+    assert len(chosen) > 5
+    found = groups_of(cells, by("donor", validation=0.25))
+    assert [len(found[subset]) for subset in SUBSETS] == [6, 2, 2]
+
+
+def test_validation_is_of_cells_where_groups_are_too_large(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    cells = in_groups(donor={"a": 20, "b": 20, "c": 20})
+    found = groups_of(cells, by("donor"))
+    assert found["train"] == found["validation"]
+    assert len(found["train"]) == 2
+    assert "validation: cells, as no donor groups make up about 0.1 of the others" in caplog.text
+    assert f"test: 1 of 3 donor groups, 20 cells: {min(found['test'])}" in caplog.text
+
+
+def test_unknown_groups_are_learned_from() -> None:
+    cells = in_groups(donor={"a": 10, "b": 10, "Unknown": 40})
+    found = groups_of(cells, by("donor", test=0.9))
+    assert "Unknown" in found["train"]
+    assert found["test"] in ({"a"}, {"b"})
+    assert groups_of(cells, by("donor", "a", "b"))["train"] == {"Unknown"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "settings", "message"),
+    [
+        ({"only": 60}, by("donor"), "two donor groups or more.*got only alone. Set split.by"),
+        ({"Unknown": 60}, by("donor"), "got none that is known alone"),
+        ({"only": 30, "Unknown": 30}, by("donor"), "got only alone"),
+        ({"a": 30, "b": 30}, by("donor", "c", "a", "d"), "the 2 known in donor: a, b; got c, d. Correct"),
+        ({"a": 30, "b": 30}, by("donor", "b", "a"), "a donor group that is not in split.test_groups"),
+    ],
+)
+def test_groups_that_cannot_be_left_out(groups: dict[str, int], settings: SplitParams, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split_cells(in_groups(donor=groups), settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"by": "colour"}, "split.by"),
+        ({"test_groups": ["D1"]}, "test_groups need split.by: dataset, donor"),
+        ({"by": "donor", "test_groups": ["D1", "D1"]}, "each of test_groups once"),
+        ({"by": "donor", "test_groups": ["Unknown"]}, "Unknown is no group"),
+    ],
+)
+def test_settings_that_contradict(change: dict[str, object], message: str) -> None:
+    values = read_yaml(REPOSITORY / "params.yaml")
+    values["split"] |= change
+    with pytest.raises(ParamsError, match=message):
+        parse_params(values)
