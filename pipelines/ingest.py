@@ -1,15 +1,13 @@
-"""Stage ingest: sources -> data/raw/<dataset>. What is there already, of the same entry, is kept."""
+"""Stage ingest: files on this machine -> data/raw/<dataset>. What is there already, of the same entry, is kept."""
 
 import logging
 import shutil
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sclandmarks import paths
-from sclandmarks.io.matrices import write_matrix
-from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import Dataset, choose, load_registry
-from sclandmarks.io.sources import fetch, is_current, recorded
+from sclandmarks.io.cohorts import make, write
+from sclandmarks.io.fetched import Fetched
+from sclandmarks.io.registry import choose, load_registry
+from sclandmarks.io.sources import is_current, recorded
 from sclandmarks.params import load_params
 from sclandmarks.runtime.logs import run_stage
 
@@ -17,23 +15,19 @@ logger = logging.getLogger("ingest")
 
 
 def main() -> None:
-    datasets = choose(load_registry(), load_params().data.datasets)
+    recipes = choose(load_registry(), load_params().data.datasets)
+    fetched = Fetched()
     for folder in paths.RAW.glob("*/"):
-        if folder.name not in datasets:
+        if folder.name not in recipes:
             shutil.rmtree(folder)
-    for name, dataset in datasets.items():
-        if is_current(paths.raw(name), dataset):
+    for name, recipe in recipes.items():
+        if is_current(paths.raw(name), recipe, fetched):
             logger.info("%s is there already", name)
         else:
-            ingest(name, dataset, paths.raw(name))
-
-
-def ingest(name: str, dataset: Dataset, folder: Path) -> None:
-    with TemporaryDirectory(prefix="ingest-") as temporary:
-        matrix = READERS[dataset.reader.format](fetch(dataset, Path(temporary)), dataset.reader, dataset.origin(name))
-    with recorded(folder, dataset):
-        write_matrix(folder, matrix)
-    logger.info("%s: %d cells x %d genes", name, matrix.n_cells, matrix.n_genes)
+            made = make(recipe, fetched)
+            with recorded(paths.raw(name), recipe, fetched):
+                write(paths.raw(name), made)
+            logger.info("%s: %d cells x %d genes", name, made.matrix.n_cells, made.matrix.n_genes)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from pathlib import Path
 
 PARAMS = Path("params.yaml")
 DATASETS = Path("datasets.yaml")
+DATASETS_LOCK = Path("datasets.lock.json")
+FETCHED = Path("data/fetched")
 RAW = Path("data/raw")
 SPLIT = Path("data/split.parquet")
 EXPRESSION = Path("data/processed")

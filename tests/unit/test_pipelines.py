@@ -334,9 +334,9 @@ def test_stages_have_an_order() -> None:
         for stage in STAGES.values()
     }
     order = list(TopologicalSorter(needs).static_order())  # raises CycleError
-    places = [order.index(name) for name in ("ingest", "split", "prepare", "targets", "compare")]
+    places = [order.index(name) for name in ("fetch", "ingest", "split", "prepare", "targets", "compare")]
     assert places == sorted(places)
-    assert order[0] == "ingest"
+    assert order[0] == "fetch"
 
 
 def test_plots_are_made_by_stages() -> None:

@@ -10,7 +10,9 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -18,6 +20,8 @@ from urllib.parse import urlencode
 from sclandmarks.errors import SourceError
 
 SITE = "https://panglaodb.se"
+METADATA = "https://raw.githubusercontent.com/oscar-franzen/PanglaoDB/master/data/metadata.txt"
+PACKAGED = "packaged"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 NOT_USED = "notused"
 UNKNOWN = "Unknown"
@@ -164,6 +168,11 @@ class Sample(NamedTuple):
     is_primary_adult_tissue: bool | None
     is_cell_line: bool | None
 
+    @property
+    def name(self) -> str:
+        """What the sample is called in a table of cells: SRA_SRS, or SRA alone where it has no SRS."""
+        return self.sra if self.srs == NOT_USED else f"{self.sra}_{self.srs}"
+
 
 def read_metadata(path: Path) -> list[Sample]:
     """Read PanglaoDB's metadata.txt.
@@ -212,15 +221,35 @@ def select_samples(samples: Iterable[Sample], species: str, tissues: Sequence[st
         If one of the tissues is in no sample of that species.
     """
     of_species = [sample for sample in samples if sample.species == species]
-    patterns = {tissue: re.compile(rf"(?<!\w){re.escape(tissue)}(?!\w)", re.IGNORECASE) for tissue in tissues}
-    absent = [tissue for tissue, one in patterns.items() if not any(one.search(s.tissue or "") for s in of_species)]
+    absent = [tissue for tissue in tissues if not any(tissue_asked(sample, [tissue]) for sample in of_species)]
     if absent:
         raise SourceError(
             f"samples of {species} for each of {', '.join(tissues)}",
             f"none for {', '.join(absent)}",
             "Write species and tissue as PanglaoDB's metadata.txt does.",
         )
-    return [sample for sample in of_species if any(one.search(sample.tissue or "") for one in patterns.values())]
+    return [sample for sample in of_species if tissue_asked(sample, tissues)]
+
+
+def tissue_asked(sample: Sample, tissues: Sequence[str]) -> str | None:
+    """The first of `tissues` that the tissue of a sample names, as `select_samples` reads it; None where none is."""
+    return next((tissue for tissue in tissues if _word(tissue).search(sample.tissue or "")), None)
+
+
+@cache
+def _word(tissue: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(tissue)}(?!\w)", re.IGNORECASE)
+
+
+def packaged_samples() -> list[Sample]:
+    """The 29 human colon and prostate samples of PanglaoDB, from its metadata; the table comes with this package."""
+    place = files("sclandmarks.resources").joinpath("panglaodb_human_colon_prostate.tsv")
+    columns = (
+        "SRA", "SRS", "tissue", "protocol", "species", "instrument", "n_expressed_genes", "median_genes_per_cell",
+        "n_clusters", "tumor", "primary_adult_tissue", "cell_line",
+    )  # fmt: skip
+    rows = csv.DictReader(io.StringIO(place.read_text(encoding="utf-8")), delimiter="\t")
+    return [_sample(number, [row[column] for column in columns]) for number, row in enumerate(rows, 1)]
 
 
 class _TableParser(HTMLParser):

