@@ -182,9 +182,7 @@ def _say(name: str, cohort: Cohort) -> None:
     logger.info("%s: %d cells of %d samples, %s", name, cohort.matrix.n_cells, cohort.sizes.height, shown)
     for reason, n in cohort.dropped.group_by("reason").agg(pl.col("n_cells").sum()).sort("reason").iter_rows():
         logger.info("%s: %d cells dropped: %s", name, n, reason)
-    n_lost = int((~cohort.measured["is_kept"]).sum())
-    everywhere = cohort.measured["n_samples"].max()
-    n_everywhere = int((cohort.measured["n_samples"] == everywhere).sum())
-    logger.info(
-        "%s: %d genes, %d in all samples that have most; %d dropped", name, cohort.matrix.n_genes, n_everywhere, n_lost
-    )
+    measured, n_samples = cohort.measured, cohort.sizes.height
+    n_common = measured.filter(pl.col("n_samples") == n_samples).height
+    n_lost = measured.filter(~pl.col("is_kept")).height
+    logger.info("%s: %d genes, %d of them in all samples; %d dropped", name, cohort.matrix.n_genes, n_common, n_lost)
