@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,6 +15,8 @@ import pytest
 
 from sclandmarks.errors import SourceError
 from sclandmarks.io.archives import read_pins, sha256_of
+from sclandmarks.io.fetch import fetch_panglaodb
+from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.http import Patience
 from sclandmarks.io.panglaodb import (
     BROWSER,
@@ -22,6 +24,7 @@ from sclandmarks.io.panglaodb import (
     check_clusters,
     check_counts,
     file_names,
+    packaged_samples,
     parse_cell_types,
     read_annotations,
     read_cell_types,
@@ -29,9 +32,12 @@ from sclandmarks.io.panglaodb import (
     select_samples,
     write_annotations,
 )
+from sclandmarks.io.places import PanglaodbSource
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import PanglaodbSource, parse_registry
-from sclandmarks.io.sources import LOCK, fetch, fetch_panglaodb, fingerprint
+from sclandmarks.io.registry import choose, parse_registry
+from sclandmarks.io.sources import files_of, fingerprint, panglaodb_files
+from sclandmarks.io.store import Store
+from sclandmarks.paths import DATASETS_LOCK as LOCK
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 TABLES = SHARED / "panglaodb"
@@ -136,10 +142,21 @@ def test_annotations_are_csv(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a.csv").read_bytes() == b'cluster,cell_type\n0,"B, ""naive"""\n1,Unknown\n'
 
 
+def refuses(check: Callable[[Path], object], path: Path, content: bytes) -> bool:
+    """Whether a check refuses a file of this content."""
+    path.write_bytes(content)
+    try:
+        check(path)
+    except SourceError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"RDX3\n", b"RDX2\n", b"BZh9", b"\xfd7zXZ\x00"])
 def test_workspaces_are_known_by_their_first_bytes(tmp_path: Path, start: bytes) -> None:
-    (tmp_path / "x").write_bytes(start)
-    check_counts(tmp_path / "x")
+    assert not refuses(check_counts, tmp_path / "x", start)
+    assert refuses(check_counts, tmp_path / "x", b"\n" + start)
+    assert refuses(check_counts, tmp_path / "x", start[:1])
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"", b"File not found"])
@@ -152,8 +169,9 @@ def test_a_message_in_place_of_a_file_is_refused(tmp_path: Path, content: bytes)
 
 @pytest.mark.parametrize("line", [b"AAACCTGAGCAGGTCA 8\n", b"AAAC-1 12", b"cell_1.2 0\r\n"])
 def test_lines_of_barcode_and_cluster(tmp_path: Path, line: bytes) -> None:
-    (tmp_path / "x").write_bytes(line)
-    check_clusters(tmp_path / "x")
+    assert not refuses(check_clusters, tmp_path / "x", line)
+    assert refuses(check_clusters, tmp_path / "x", line.replace(b" ", b""))
+    assert refuses(check_clusters, tmp_path / "x", line.replace(b" ", b" 1 "))
 
 
 def test_a_page_that_is_no_text(tmp_path: Path) -> None:
@@ -179,6 +197,7 @@ def test_the_human_colon_and_prostate_samples_are_the_29_listed() -> None:
         listed = list(csv.DictReader(file, delimiter="\t"))
     chosen = select_samples(read_metadata(TABLES / "metadata.txt"), "Homo sapiens", ["Colon", "Prostate"])
     assert len(chosen) == 29
+    assert sorted(packaged_samples()) == sorted(chosen)  # the table of the package has them
     assert {(s.sra, s.srs, s.tissue, s.n_genes, s.median_genes, s.n_clusters) for s in chosen} == {
         (
             row["SRA"], row["SRS"], row["tissue"], int(row["n_expressed_genes"]), int(row["median_genes_per_cell"]),
@@ -284,7 +303,10 @@ class Site:
     def get(self, **changes: str) -> dict[str, Path]:
         values = {"kind": "panglaodb", "sra": "SRA692557", "srs": "SRS4245406", "base_url": self.root} | changes
         source = PanglaodbSource.model_validate(values)
-        return fetch_panglaodb(source, Path("out"), Path("downloads"), LOCK, Patience(attempts=1))
+        store = Store(Path("fetched"), Path("downloads"), LOCK, Patience(attempts=1))
+        fetch_panglaodb(source, store)
+        store.finish()
+        return panglaodb_files(source, Path("out"), Fetched(Path("fetched")))
 
 
 @pytest.fixture
@@ -355,9 +377,13 @@ def test_what_is_fetched_is_what_the_reader_takes(site: Site) -> None:
         "reader": {"format": "panglaodb"},
     }  # fmt: skip
     dataset = parse_registry({"gut": entry})["gut"]
-    matrix = READERS["panglaodb"](fetch(dataset, Path("out")), dataset.reader, dataset.origin("gut"))
+    recipe, store = choose({"gut": dataset}, ["gut"])["gut"], Store()
+    fetch_panglaodb(dataset.source, store)
+    store.finish()
+    files = files_of(dataset, Path("out"), Fetched())
+    matrix = READERS["panglaodb"](files, dataset.reader, dataset.origin("gut"))
     assert (matrix.n_cells, matrix.n_genes) == (1020, 15277)
     cluster_of = dict(line.split() for line in site.content["clusters"].decode().splitlines())
     for cell_id, cell_type in matrix.cells.select("cell_id", "cell_type").iter_rows():
         assert cell_type == cell_types.get(cluster_of.get(cell_id.removeprefix("gut/"), ""), "Unknown")
-    assert set(fingerprint(dataset)) == {"entry", "counts", "clusters", "annotations"}
+    assert set(fingerprint(recipe, Fetched())) == {"entry", "counts", "clusters", "annotations"}

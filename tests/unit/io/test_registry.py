@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import csv
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sclandmarks.errors import ParamsError
+from sclandmarks.io.fetch import FETCHERS
+from sclandmarks.io.places import PanglaodbSource, UrlSource
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import PanglaodbSource, UrlSource, choose, load_registry, parse_registry
+from sclandmarks.io.registry import CohortEntry, choose, load_registry, parse_registry
 from sclandmarks.io.sources import SOURCES
 
 REPOSITORY = Path(__file__).parents[3]
@@ -33,11 +37,12 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 def test_the_registry_of_the_repository_is_valid() -> None:
     registry = load_registry(REPOSITORY / "datasets.yaml")
-    assert {"pancreas", "lung", "marrow"} <= set(registry)
-    for dataset in registry.values():
-        assert dataset.source.kind in SOURCES
-        assert dataset.reader.format in READERS
-        assert "doi:" in dataset.citation
+    assert {"pancreas", "lung", "marrow", "panglaodb-colon-prostate", "four-tissues"} <= set(registry)
+    assert all("doi:" in entry.citation for entry in registry.values())
+    for recipe in choose(registry, list(registry)).values():
+        for dataset in recipe.members.values():
+            assert dataset.source.kind in SOURCES.keys() & FETCHERS.keys()
+            assert dataset.reader.format in READERS
 
 
 def test_origin_carries_name_tissue_and_donor() -> None:
@@ -129,4 +134,126 @@ def test_a_source_says_its_addresses_and_hashes() -> None:
     two = UrlSource.model_validate({"kind": "url", "files": files, "sha256": {"labels": "1" * 64}})
     assert (two.addresses, two.hashes, two.roles) == (files, {"labels": "1" * 64}, {"counts", "labels"})
     assert two.size_limit == 10 << 30
-    assert PanglaodbSource.model_validate(PANGLAODB).roles == {"counts", "clusters", "annotations"}
+    panglaodb = PanglaodbSource.model_validate(PANGLAODB)
+    assert panglaodb.roles == panglaodb.addresses("SRA1", "SRS1").keys() == {"counts", "clusters", "annotations"}
+    table = PanglaodbSource.model_validate(PANGLAODB | {"annotations": "own/a.txt"})
+    assert table.addresses("SRA1", "SRS1").keys() == {"counts", "clusters"}
+    assert (panglaodb.tables, table.tables) == ({}, {"annotations": "own/a.txt"})
+
+
+def test_a_query_asks_the_projects_own_table_where_no_other_is_named() -> None:
+    query = {"kind": "panglaodb", "species": "Homo sapiens", "tissue": ["Colon"]}
+    assert PanglaodbSource.model_validate(query).table == (
+        "https://raw.githubusercontent.com/oscar-franzen/PanglaoDB/master/data/metadata.txt"
+    )
+    assert PanglaodbSource.model_validate(query | {"metadata": "own/m.txt"}).table == "own/m.txt"
+    assert PanglaodbSource.model_validate(PANGLAODB).table is None
+
+
+def test_the_study_is_a_recipe_of_29_samples_and_12_types() -> None:
+    """Of the cells that PanglaoDB lists for these samples, the recipe keeps 15,935; the study had 15,933."""
+    entry = load_registry(REPOSITORY / "datasets.yaml")["panglaodb-colon-prostate"]
+    assert isinstance(entry, CohortEntry)
+    assert len(entry.cohort.cell_types) == 12
+    path = REPOSITORY / "src/sclandmarks/resources/panglaodb_human_colon_prostate.tsv"
+    sizes: Counter[str] = Counter()
+    with path.open() as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            for part in row["cell_type_composition"].split("; "):
+                kind, n_cells = part.rsplit(":", 1)
+                sizes[entry.cohort.rename.get(kind, kind)] += int(n_cells)
+    balance = entry.cohort.balance
+    assert balance is not None
+    kept = {kind: min(sizes[kind], balance.bound) for kind in entry.cohort.cell_types}
+    assert min(kept.values()) >= balance.floor
+    assert sum(kept.values()) == 15_935
+
+
+COHORT: dict[str, Any] = {key: ENTRY[key] for key in ("title", "organism", "tissue", "citation", "licence")}
+
+
+def cohort(**changes: Any) -> dict[str, Any]:
+    return entry() | {"all": COHORT | {"cohort": {"members": ["mine"]} | changes}}
+
+
+QUERY = {"kind": "panglaodb", "species": "Homo sapiens", "tissue": ["Colon"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": []}, r"all\.cohort\.members"),
+        ({"members": ["none"]}, r"all\.cohort\.members: none is no entry; expected one of mine"),
+        ({"members": ["all"]}, "all is a cohort itself; name its members"),
+        ({"members": ["mine", "mine"]}, "each member once"),
+        ({"members": [QUERY | {"tissue": []}]}, r"all\.cohort\.members\.0\.panglaodb: one of: sra and srs; samples"),
+        ({"members": [QUERY | {"unclustered": "hide"}]}, r"members\.0\.panglaodb\.unclustered.*'hide'"),
+        ({"genes": "all"}, r"all\.cohort\.genes.*'all'"),
+        ({"colour": "red"}, r"all\.cohort\.colour"),
+        ({"cell_types": ["T", "T"]}, "each of cell_types once"),
+        ({"cell_types": ["T"], "rename": {"B cells": "B"}}, "rename to types among cell_types; got B"),
+        ({"balance": {"per_type": "few"}}, r"all\.cohort\.balance\.per_type"),
+        ({"balance": {"per_type": 0}}, r"all\.cohort\.balance\.per_type"),
+        ({"balance": {"per_type": 5, "floor": 6}}, "floor 6 is above the most cells of a type, 5"),
+        ({"balance": {"cap": 5, "floor": 6}}, "floor 6 is above the most cells of a type, 5"),
+        ({"min_library_size": -1}, r"all\.cohort\.min_library_size"),
+    ],
+)
+def test_a_wrong_cohort_is_refused_by_its_key(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        parse_registry(cohort(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": ["SRA1/SRS1"]}, "one of: sra and srs; samples; species and tissue; got sra and srs, samples"),
+        ({"srs": None}, "got sra and srs, whole or in part"),
+        ({"sra": None, "srs": None}, "got none"),
+        ({"sra": None, "srs": None, "samples": ["SRA1-SRS1"]}, r"samples\.0"),
+        ({"sra": None, "srs": None, "samples": ["A/B", "A/B"]}, "each sample once, got A/B twice"),
+        ({"exclude": ["SRA1/SRS1"]}, "exclude belongs to samples"),
+        ({"annotations": "packaged"}, "only metadata is packaged"),
+        ({"metadata": "ftp://a.example/m.txt"}, r"mine\.source\.panglaodb\.metadata: expected an http"),
+    ],
+)
+def test_samples_of_panglaodb_are_named_in_one_way(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        parse_registry(entry(source=PANGLAODB | changes, reader={"format": "panglaodb"}))
+
+
+def test_a_mouse_is_no_member_of_a_human_cohort() -> None:
+    with pytest.raises(ParamsError, match="mine is of Mus musculus, the cohort of Homo sapiens"):
+        parse_registry(cohort() | entry(organism="Mus musculus"))
+
+
+def test_all_faults_of_all_entries_are_listed() -> None:
+    with pytest.raises(ParamsError) as caught:
+        parse_registry(cohort(genes="all") | entry(colour="red"))
+    assert "mine.colour" in caught.value.got
+    assert "all.cohort.genes" in caught.value.got
+
+
+def test_members_are_resolved_and_decide_the_digest() -> None:
+    other = COHORT | {"cohort": {"members": [QUERY, "mine", QUERY | {"tissue": ["Prostate"]}]}}
+    recipe = choose(parse_registry(cohort() | {"other": other}), ["other"])["other"]
+    assert list(recipe.members) == ["panglaodb", "mine", "panglaodb-2"]
+    assert [dataset.reader.format for dataset in recipe.members.values()] == ["panglaodb", "table", "panglaodb"]
+
+    def digest(values: dict[str, Any]) -> str:
+        return choose(parse_registry(values), ["all"])["all"].digest()
+
+    plain = digest(cohort())
+    assert plain == digest(cohort() | entry(title="reworded"))
+    assert plain != digest(cohort() | entry(donor="D1"))
+    assert plain != digest(cohort(balance={"seed": 1}))
+    assert digest(cohort(members=["mine", QUERY])) != digest(cohort(members=[QUERY, "mine"]))
+
+
+def test_a_data_set_is_its_own_member_and_one_file_no_cohort() -> None:
+    recipe = choose(parse_registry(entry()), ["mine"])["mine"]
+    assert recipe.members == {"mine": recipe.entry}
+    assert recipe.cohort is None
+    assert recipe.digest() == recipe.members["mine"].digest()
+    several = entry(source=QUERY, reader={"format": "panglaodb"})
+    assert choose(parse_registry(several), ["mine"])["mine"].cohort is not None
