@@ -79,7 +79,7 @@ def stale(project: Project) -> bool:
     return "Running stage" in project.dvc("repro", "fit@l1000-network")
 
 
-STAGES = ("ingest", "split", "prepare")
+STAGES = ("fetch", "ingest", "split", "prepare")
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2, 3, 6])

@@ -175,7 +175,7 @@ def test_another_panel_size_reruns_the_panels_and_what_follows(project: Project,
     output = project.dvc("exp", "run", "-S", "select.n_landmarks=15")
     stages = set(yaml.safe_load(project.lock())["stages"])
     # l1000 is chosen again and is the same, so its fits stand
-    kept = {"ingest", "split", "prepare", "explore", "fit@l1000-mean", "fit@l1000-ridge", "fit@l1000-network"}
+    kept = {"fetch", "ingest", "split", "prepare", "explore", "fit@l1000-mean", "fit@l1000-ridge", "fit@l1000-network"}
     assert stages_run(output) == stages - kept
     assert read_table(project.root / "panels/group_lasso.parquet", schema.PANEL).height == 15
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import runpy
 import threading
+import time
 import zlib
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,13 +47,14 @@ class Made:
 
 
 class Site:
-    """The server. Paths in `missing` are 404; those in `cut` break off in the middle, the first time."""
+    """The server. Paths in `missing` are 404; those in `cut` break off in the middle, once; in `stalls` say nothing."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.metadata = ""
         self.missing: set[str] = set()
         self.cut: set[str] = set()
+        self.stalls: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.ranges: list[str] = []
         outer = self
@@ -97,6 +99,8 @@ class Site:
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path
         self.asked[path] += 1
+        while path in self.stalls:
+            time.sleep(0.02)
         body = None if path in self.missing else self.files.get(path)
         if body is None or not (request.headers["User-Agent"] or "").startswith("Mozilla/5.0"):
             request.send_error(404 if body is None else 403)
