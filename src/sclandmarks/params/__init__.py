@@ -14,9 +14,8 @@ from pydantic import Field, ValidationError, model_validator
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError
 from sclandmarks.params.base import Dropout, Fraction, Name, Positive, Rate, Section, Seed, Unit, describe, read_yaml
-from sclandmarks.params.comparison import CompareParams, IntervalParams, NoiseParams
 from sclandmarks.params.cohorts import Balance, CohortParams
-from sclandmarks.params.comparison import CompareParams, IntervalParams
+from sclandmarks.params.comparison import CompareParams, IntervalParams, NoiseParams
 from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
 from sclandmarks.params.panels import (
     EpochParams,
