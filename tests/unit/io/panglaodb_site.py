@@ -36,7 +36,7 @@ class Made:
     def files(self) -> dict[str, bytes]:
         """Role -> content."""
         slots = RDATA["slots"](self.X_GC, self.genes, self.barcodes)
-        pairs = zip(self.barcodes, self.clusters, strict=True)
+        pairs = zip(self.barcodes, self.clusters, strict=False)
         rows = "".join(f"<tr><td>{c}</td><td>1</td><td>{t}</td></tr>" for c, t in self.types.items())
         header = "<tr><th>Cluster ID</th><th>Number of cells</th><th>Inferred cell type</th></tr>"
         return {

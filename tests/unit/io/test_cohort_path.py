@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import logging
 import re
@@ -384,6 +385,39 @@ def test_a_query_that_finds_nothing_says_so(site: Site, source: dict[str, Any], 
     choose(site, gut=source)
     with pytest.raises(SourceError, match=message):
         fetch()
+
+
+def test_the_study_as_it_ships(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe of datasets.yaml: 29 samples whose clusters have the types that PanglaoDB lists for them."""
+    table = REPOSITORY / "src/sclandmarks/resources/panglaodb_human_colon_prostate.tsv"
+    for row in csv.DictReader(table.open(), delimiter="\t"):
+        types = [part.rpartition(":")[0] for part in row["cell_type_composition"].split("; ")]
+        made = Made(f"{row['SRA']}/{row['SRS']}", 4 * len(types), 35, tuple(types))
+        made.clusters = made.clusters[: len(made.barcodes) - 2]  # two cells in no cluster, which are dropped
+        site.has(made, row["tissue"])
+    recipe = yaml.safe_load((REPOSITORY / "datasets.yaml").read_text())["panglaodb-colon-prostate"]["cohort"]
+    recipe["balance"] = recipe["balance"] | {"per_type": 20, "floor": 3}
+    choose(site, study=recipe, names="study")
+    entries = yaml.safe_load(paths.DATASETS.read_text())
+    entries["study"]["cohort"]["members"][0]["metadata"] = "packaged"
+    paths.DATASETS.write_text(yaml.safe_dump(entries))
+    fetch()
+    assert site.asked["/metadata.txt"] == 0
+    assert site.n_asked == 3 * 29
+    ingest(monkeypatch)
+    cells = read_matrix(paths.raw("study"), "count").cells
+    sizes = dict(cells.group_by("cell_type").len().iter_rows())
+    assert set(sizes) == set(recipe["cell_types"])
+    assert max(sizes.values()) == 20
+    assert set(cells["tissue"]) == {"Colon", "Prostate"}
+    provenance = read("provenance", "study")
+    assert provenance.height == 29
+    assert set(provenance["protocol"]) == {"10x chromium"}
+    dropped = read("dropped", "study")
+    assert provenance["cells_read"].sum() - cells.height == dropped["n_cells"].sum()
+    lost = set(dropped.filter(pl.col("reason") == "not among cell_types")["cell_type"])
+    assert {"Fibroblasts", "Mast cells", "Endothelial cells"} <= lost
+    assert not lost & set(recipe["cell_types"])
 
 
 @pytest.mark.skipif(not LIKE.parent.is_dir(), reason=f"no PanglaoDB files at {LIKE.parent}")
