@@ -179,10 +179,15 @@ def _tables(cohort: Cohort, about: pl.DataFrame, excluded: pl.DataFrame) -> dict
 def _say(name: str, cohort: Cohort) -> None:
     types = cohort.matrix.cells["cell_type"].value_counts().sort("count", "cell_type", descending=[True, False])
     shown = "; ".join(f"{kind}: {n}" for kind, n in types.head(N_SHOWN).iter_rows())
-    logger.info("%s: %d cells of %d samples, %s", name, cohort.matrix.n_cells, cohort.sizes.height, shown)
+    logger.info("%s: %d cells of %d samples, %s", name, cohort.matrix.n_cells, _n_samples(cohort), shown)
     for reason, n in cohort.dropped.group_by("reason").agg(pl.col("n_cells").sum()).sort("reason").iter_rows():
         logger.info("%s: %d cells dropped: %s", name, n, reason)
-    measured, n_samples = cohort.measured, cohort.sizes.height
+    measured, n_samples = cohort.measured, _n_samples(cohort)
     n_common = measured.filter(pl.col("n_samples") == n_samples).height
     n_lost = measured.filter(~pl.col("is_kept")).height
     logger.info("%s: %d genes, %d of them in all samples; %d dropped", name, cohort.matrix.n_genes, n_common, n_lost)
+
+
+def _n_samples(cohort: Cohort) -> int:
+    """Samples of which cells are kept."""
+    return cohort.sizes.filter(pl.col("cells_kept") > 0).height

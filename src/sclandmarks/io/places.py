@@ -36,6 +36,7 @@ def _table_place(place: str) -> str:
 Url = Annotated[str, AfterValidator(_web_address)]
 TablePlace = Annotated[str, Field(min_length=1), AfterValidator(_table_place)]
 SampleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[A-Za-z0-9_]+$")]
+FILE_ROLES = ("labels", "clusters", "annotations", "barcodes", "features")
 
 
 class PypiSource(Section):
@@ -72,7 +73,7 @@ class PypiSource(Section):
 
 
 class FileSource(Section):
-    """A file of one's own, and where its format has one, the file of its labels.
+    """A file of one's own, and the files that its format has beside the counts.
 
     Parameters
     ----------
@@ -81,13 +82,21 @@ class FileSource(Section):
     sha256 : str, optional
         Of that file; without it any content is accepted.
     labels : Path, optional
-        Of the file with a cell type for each cell.
+        Of the file with a cell type for each cell (text tables).
+    clusters, annotations : Path, optional
+        Of the files with a cluster for each cell, and a cell type for each cluster (PanglaoDB).
+    barcodes, features : Path, optional
+        Of the files that name cells and genes (10x mtx), where they do not lie beside the matrix.
     """
 
     kind: Literal["file"]
     path: Path
     sha256: Sha256 | None = None
     labels: Path | None = None
+    clusters: Path | None = None
+    annotations: Path | None = None
+    barcodes: Path | None = None
+    features: Path | None = None
 
     @property
     def roles(self) -> set[str]:
@@ -97,7 +106,8 @@ class FileSource(Section):
     @property
     def files(self) -> dict[str, Path]:
         """Role -> path."""
-        files = {"counts": self.path} | ({"labels": self.labels} if self.labels else {})
+        others = {role: getattr(self, role) for role in FILE_ROLES}
+        files = {"counts": self.path} | {role: path for role, path in others.items() if path}
         return {role: path.expanduser() for role, path in files.items()}
 
 

@@ -37,7 +37,6 @@ class _Part(NamedTuple):
     """What is kept of a file; `counts` (STRATUM, n) are the cells it had to choose from, `ranks_C` their order."""
 
     member: str
-    n_samples: int
     matrix: ExpressionMatrix
     ranks_C: IntArray
     counts: pl.DataFrame
@@ -92,12 +91,12 @@ class Gatherer:
         chosen = replace(matrix, cells=cells).take(kept)
         ranks_C = ranked(chosen.cells, balance.seed if balance else 0)
         counts = _sizes(named[kept], STRATUM, "n")
-        self._parts.append(_Part(member, self._read[-1].height, chosen, ranks_C, counts))
+        self._parts.append(_Part(member, chosen, ranks_C, counts))
         if balance and balance.bound is not None:
             self._cut(shared_out(self._counts, balance.bound))
 
     def finish(self) -> Cohort:
-        """Balance what was added, and join its genes.
+        """Balance what was added, and join its genes; samples of which no cell is kept do not count.
 
         Raises
         ------
@@ -107,17 +106,18 @@ class Gatherer:
         read = pl.concat(self._read) if self._read else pl.DataFrame({"cells_read": [0]})
         if self._parts and self.settings.balance:
             self._balance(self.settings.balance)
-        if not sum(part.matrix.n_cells for part in self._parts):
+        matrices = [part.matrix for part in self._parts if part.matrix.n_cells]
+        if not matrices:
             raise DataError(
                 f"cells for the cohort {self.name}",
                 f"none left of {read['cells_read'].sum()}",
                 "Compare cell_types, rename, min_library_size and balance.floor with what is in the files.",
             )
-        tables = [part.matrix.genes for part in self._parts]
-        genes = unite_genes(tables, [part.n_samples for part in self._parts], self.settings.genes)
+        n_samples = [matrix.cells["sample"].n_unique() for matrix in matrices]
+        genes = unite_genes([matrix.genes for matrix in matrices], n_samples, self.settings.genes)
         kept = pl.concat([part.matrix.cells.select("sample", member=pl.lit(part.member)) for part in self._parts])
         sizes = read.join(_sizes(kept, SAMPLE, "cells_kept"), on=SAMPLE, how="left", maintain_order="left")
-        matrix = _stack(self.name, [part.matrix for part in self._parts], genes.genes, genes.places)
+        matrix = _stack(self.name, matrices, genes.genes, genes.places)
         dropped = pl.concat(self._dropped).sort([*STRATUM, "reason"]).select(list(schema.DROPPED.dtypes))
         return Cohort(matrix, dropped, genes.measured, sizes.with_columns(pl.col("cells_kept").fill_null(0)))
 

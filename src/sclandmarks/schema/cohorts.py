@@ -39,7 +39,7 @@ MEASURED = Table(
     (
         Column("gene_id", pl.String, "Ensembl gene id without version where known, else the symbol"),
         Column("symbol", pl.String, "current symbol"),
-        Column("n_samples", pl.Int64, "samples whose files have the gene"),
+        Column("n_samples", pl.Int64, "samples with cells in the cohort whose files have the gene"),
         Column("is_kept", pl.Boolean, "whether the cohort has it"),
         Column("reason", pl.String, "why not", nullable=True),
     ),

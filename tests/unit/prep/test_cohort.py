@@ -138,6 +138,13 @@ def test_a_sample_of_which_nothing_is_kept_is_in_the_sizes() -> None:
     assert cohort.sizes.rows() == [("member", "s1", 3, 0), ("member", "s2", 2, 2)]
 
 
+def test_a_sample_of_which_nothing_is_kept_takes_no_gene_away() -> None:
+    odd = sample_of("s1", {"Odd": 3}, ["Z"])
+    cohort = gather([odd, sample_of("s2", {"T": 2})], cell_types=["T"], genes="intersection")
+    assert cohort.matrix.genes["gene_id"].to_list() == ["A", "B"]
+    assert cohort.measured["n_samples"].to_list() == [1, 1]
+
+
 def test_no_more_cells_are_held_than_the_cohort_could_need() -> None:
     """With a bound, what stays in memory after each of 20 samples is a type's number, not the samples'."""
     gatherer = Gatherer("all", CohortParams.model_validate({"balance": {"per_type": 30, "floor": 2}}))
