@@ -4,10 +4,10 @@ import logging
 import shutil
 
 from sclandmarks import paths
-from sclandmarks.io.cohorts import make, write
 from sclandmarks.io.fetched import Fetched
+from sclandmarks.io.ingest import ingest
 from sclandmarks.io.registry import choose, load_registry
-from sclandmarks.io.sources import is_current, recorded
+from sclandmarks.io.sources import is_current
 from sclandmarks.params import load_params
 from sclandmarks.runtime.logs import run_stage
 
@@ -24,10 +24,7 @@ def main() -> None:
         if is_current(paths.raw(name), recipe, fetched):
             logger.info("%s is there already", name)
         else:
-            made = make(recipe, fetched)
-            with recorded(paths.raw(name), recipe, fetched):
-                write(paths.raw(name), made)
-            logger.info("%s: %d cells x %d genes", name, made.matrix.n_cells, made.matrix.n_genes)
+            ingest(recipe, paths.raw(name), fetched)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,14 @@ class Store:
         return sha256
 
 
+def folder_of(folder: Path, url: str) -> Path:
+    """Where in `folder`, of what is shown or of downloads, the file of a web address is."""
+    return folder / "url" / hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
 def place_of(url: str, name: str | None = None) -> str:
     """Where the file of a web address goes: a folder of its own, under its name or the end of the address."""
-    return f"url/{hashlib.sha256(url.encode()).hexdigest()[:16]}/{name or _name_of(url)}"
+    return (folder_of(Path(), url) / (name or _name_of(url))).as_posix()
 
 
 def _name_of(url: str) -> str:
