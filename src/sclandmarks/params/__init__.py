@@ -44,11 +44,20 @@ from sclandmarks.params.predictors import (
     RidgePredictor,
     ZeroPredictor,
 )
+from sclandmarks.params.studies import (
+    CurvesParams,
+    GeneraliseParams,
+    RealisticParams,
+    SizesParams,
+    StabilityParams,
+    StudiesParams,
+)
 
 __all__ = [
     "Balance",
     "CohortParams",
     "CompareParams",
+    "CurvesParams",
     "DataParams",
     "Dropout",
     "EpochParams",
@@ -56,6 +65,7 @@ __all__ = [
     "FitParams",
     "Fraction",
     "GreedyPanel",
+    "GeneraliseParams",
     "GroupLassoPanel",
     "IntervalParams",
     "KnnPredictor",
@@ -76,6 +86,7 @@ __all__ = [
     "PrepareParams",
     "RandomPanel",
     "Rate",
+    "RealisticParams",
     "ReducedRankPredictor",
     "RidgePredictor",
     "RuntimeParams",
@@ -83,7 +94,10 @@ __all__ = [
     "Seed",
     "SelectParams",
     "Sized",
+    "SizesParams",
     "SplitParams",
+    "StabilityParams",
+    "StudiesParams",
     "TopVariancePanel",
     "TrackingParams",
     "TrainingParams",
@@ -125,6 +139,7 @@ class Params(Section):
     compare: CompareParams
     intervals: IntervalParams
     noise: NoiseParams
+    studies: StudiesParams
     runtime: RuntimeParams
     tracking: TrackingParams
 

@@ -9,6 +9,7 @@ from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLI
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
+from sclandmarks.schema.studies import CURVES, EQUIVALENTS, FREQUENCY, GENERALISATION, GROUPS, REALISTIC, STABILITY
 
 VERSION = "2"
 
@@ -16,10 +17,15 @@ __all__ = [
     "CELLS",
     "COMPARISON",
     "COVERAGE",
+    "CURVES",
     "DIFFERENCES",
     "DROPPED",
     "EMBEDDING",
+    "EQUIVALENTS",
+    "FREQUENCY",
+    "GENERALISATION",
     "GENES",
+    "GROUPS",
     "HISTORY",
     "INTERVALS",
     "LIBRARY_SIZES",
@@ -32,7 +38,9 @@ __all__ = [
     "PER_GENE",
     "PER_TYPE",
     "PROVENANCE",
+    "REALISTIC",
     "SPLIT",
+    "STABILITY",
     "SUMMARY",
     "TARGETS",
     "VERSION",

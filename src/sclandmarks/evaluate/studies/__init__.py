@@ -1,0 +1,1 @@
+"""Studies beside the comparison: learning curves, generalisation, stability of a panel, realistic input."""

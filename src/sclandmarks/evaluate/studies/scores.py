@@ -1,0 +1,111 @@
+"""Squared errors of every test cell on sets of genes, and the figures and intervals made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sclandmarks.evaluate.bootstrap import Interval, interval
+from sclandmarks.evaluate.studies.prefix import Side, dense_blocks
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Predict = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of one prediction of the test cells on one set of genes.
+
+    Parameters
+    ----------
+    sse_C, baseline_C : numpy.ndarray, shape (n_cells,)
+        Squared error of every cell summed over genes: of the prediction, and of the training mean.
+    floor : float
+        Squared error a cell that no predictor can avoid, summed over the genes; NaN where it is not known.
+    n_genes : int
+        Genes of the set.
+    """
+
+    sse_C: FloatArray
+    baseline_C: FloatArray
+    floor: float = float("nan")
+    n_genes: int = 0
+
+
+class Resampled(NamedTuple):
+    """A figure over all test cells and in every resample, mean over repeats."""
+
+    value: float
+    values_N: FloatArray
+
+
+def squared_errors(predict: Predict, side: Side, sets: Mapping[str, BoolArray]) -> dict[str, FloatArray]:
+    """Squared errors of every cell of `side`, summed over the genes of each set.
+
+    Parameters
+    ----------
+    predict : callable
+        Panel values (B, n_landmarks) to the values of all genes (B, n_genes).
+    side : Side
+        Panel and all genes of the test cells.
+    sets : mapping of str to numpy.ndarray of bool, shape (n_genes,)
+    """
+    masks_GS = torch.from_numpy(np.stack(list(sets.values()), axis=1)).double()
+    sums = [(predict(X_BL) - Y_BG).square().double() @ masks_GS for X_BL, Y_BG in dense_blocks(side)]
+    found_CS = torch.cat(sums).numpy()
+    return {name: found_CS[:, i] for i, name in enumerate(sets)}
+
+
+def explained(score: Score, weights_NC: FloatArray) -> Resampled:
+    """1 - SSE / SSE of the training mean."""
+    return Resampled(
+        float(_explained(score.sse_C.sum(), score.baseline_C.sum())),
+        np.asarray(_explained(weights_NC @ score.sse_C, weights_NC @ score.baseline_C)),
+    )
+
+
+def captured(score: Score, weights_NC: FloatArray) -> Resampled:
+    """(SSE of the mean - SSE) / (SSE of the mean - floor): part of what can be explained that is explained."""
+    floor = score.floor * len(score.sse_C)
+    gain, possible = score.baseline_C - score.sse_C, weights_NC @ score.baseline_C - floor
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = gain.sum() / (score.baseline_C.sum() - floor)
+        return Resampled(float(value), (weights_NC @ gain) / possible)
+
+
+FIGURES: dict[str, Callable[[Score, FloatArray], Resampled]] = {"explained": explained, "captured": captured}
+
+
+def _explained(sse: FloatArray | float, baseline: FloatArray | float) -> FloatArray | float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.divide(sse, baseline)
+
+
+def over_repeats(repeats: Sequence[Resampled], seed: int) -> Resampled:
+    """Join repeats (seeds, subsamples, draws): the mean, and in every resample the mean over repeats drawn anew.
+
+    Repeats are drawn with replacement in each resample, so the interval holds the uncertainty of a mean over so many
+    repeats and over the test cells. The same seed draws the same repeats.
+    """
+    values_RN = np.stack([one.values_N for one in repeats])
+    n_repeats, n_bootstrap = values_RN.shape
+    drawn_NR = np.random.default_rng(seed).integers(n_repeats, size=(n_bootstrap, n_repeats))
+    values_N = values_RN[drawn_NR.T, np.arange(n_bootstrap)].mean(axis=0)
+    return Resampled(float(np.mean([one.value for one in repeats])), values_N)
+
+
+def minus(one: Resampled, other: Resampled) -> Resampled:
+    """Paired difference of two figures on the same resamples."""
+    return Resampled(one.value - other.value, one.values_N - other.values_N)
+
+
+def to_interval(found: Resampled, confidence: float) -> Interval:
+    """Value with its percentile interval."""
+    return interval(found.value, found.values_N, confidence)
