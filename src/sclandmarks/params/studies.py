@@ -48,6 +48,13 @@ class GeneraliseParams(Section):
     predictors: dict[Name, Predictor] = Field(min_length=1)
     min_cells: Positive
 
+    @model_validator(mode="after")
+    def _one_scale(self) -> GeneraliseParams:
+        for name, predictor in self.predictors.items():
+            if predictor.unit != "log":
+                raise ValueError(f"generalise.predictors: expected predictors of the log scale; got {name}, of counts")
+        return self
+
 
 class StabilityParams(Section):
     """Panels chosen again from other seeds, and from other subsamples of the training cells."""
