@@ -3,6 +3,7 @@
 from sclandmarks import paths, schema
 from sclandmarks.evaluate.studies.cohort import divide
 from sclandmarks.evaluate.studies.curves import learning_curves
+from sclandmarks.evaluate.studies.judge import floor_of
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.io.tables import read_table, write_table
 from sclandmarks.params import load_params
@@ -14,8 +15,10 @@ from sclandmarks.tracking import open_tracker
 def main() -> None:
     params = load_params()
     open_device(params.runtime)
-    cohort = divide(read_matrix(paths.EXPRESSION), read_table(paths.SPLIT, schema.SPLIT))
-    tables = learning_curves(cohort, params.studies)
+    split = read_table(paths.SPLIT, schema.SPLIT)
+    values, counts = (divide(read_matrix(paths.EXPRESSION, unit), split) for unit in ("value", "count"))
+    floor = floor_of(counts.test, params.studies, params.prepare, params.noise)
+    tables = learning_curves(values, params.studies, floor)
     with open_tracker(params.tracking, "study") as tracker, tracker.run("study curves") as run:
         for table, frame in tables.items():
             write_table(paths.STUDIES / f"{table.name}.parquet", frame, table)

@@ -31,7 +31,7 @@ def learning_curve(frame: pl.DataFrame, x: str, xlabel: str, ylabel: str, lines:
     for i, (name,) in enumerate(frame.select("panel").unique(maintain_order=True).iter_rows()):
         curve = frame.filter(pl.col("panel") == name).sort(x)
         _band(axes, curve, x, PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], plain(name, 24))
-    right = float(frame[x].max())  # type: ignore[arg-type]
+    right = float(frame[x].max())
     for style, (label, n, value) in zip(LINES, lines.select("label", "n_landmarks", "value").iter_rows(), strict=False):
         axes.axhline(value, color=INK, linewidth=1, linestyle=style, label=plain(label, 34))
         if 0 < n <= right:
@@ -126,7 +126,7 @@ def _dots(axes: Axes, place: float, row: dict[str, float | str]) -> None:
     for name, colour, fill, up in (("within", PALETTE[0], "full", -0.12), ("without", PALETTE[3], "none", 0.12)):
         low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
         axes.plot([low, high], [place + up, place + up], color=colour, linewidth=1.6, solid_capstyle="butt")
-        axes.plot(float(row[name]), place, "o", color=colour, markersize=5.5, fillstyle=fill)  # type: ignore[arg-type]
+        axes.plot(float(row[name]), place, "o", color=colour, markersize=5.5, fillstyle=fill)
     lost = signed(f"{100 * (without - within):.1f}")
     axes.text(1.2, place, lost, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=8.5)
 

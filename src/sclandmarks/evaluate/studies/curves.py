@@ -12,6 +12,7 @@ import polars as pl
 
 from sclandmarks import schema
 from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, is_seeded, reseeded, subsample
 from sclandmarks.evaluate.studies.crossing import cross
 from sclandmarks.evaluate.studies.judge import Judge, cell_types, fit_order, half_of_genes, open_judge
@@ -42,7 +43,7 @@ def log_spaced(sizes: SizesParams, n_genes: int) -> list[int]:
 
 
 def learning_curves(
-    cohort: Cohort, settings: StudiesParams, floor_G: FloatArray | None = None
+    cohort: Cohort, settings: StudiesParams, floor: NoiseFloor | None = None
 ) -> dict[schema.Table, pl.DataFrame]:
     """Both curves and the reference lines, and how many genes of each panel give what a line gives.
 
@@ -51,13 +52,13 @@ def learning_curves(
     cohort : Cohort
         Normalised values, on genes that were filtered on all training cells.
     settings : StudiesParams
-    floor_G : numpy.ndarray, shape (n_genes,), optional
-        See `judge.Judge`; without it nothing is said about `captured`.
+    floor : NoiseFloor, optional
+        See `judge.floor_of`; without it nothing is said about `captured`.
     """
     weights_NC = resample_weights(cohort.test.n_cells, settings.n_bootstrap, settings.seed)
     sizes = log_spaced(settings.curves.sizes, cohort.train.n_genes)
-    by_landmarks = list(over_landmarks(cohort, settings, sizes, floor_G))
-    by_cells = list(over_cells(cohort, settings, floor_G))
+    by_landmarks = list(over_landmarks(cohort, settings, sizes, floor))
+    by_cells = list(over_cells(cohort, settings, floor))
     figures = {id(point): resampled(point, weights_NC, settings.seed) for point in (*by_landmarks, *by_cells)}
     rows = [row for point in (*by_landmarks, *by_cells) for row in _rows(point, figures[id(point)], settings)]
     lines = [point for point in by_landmarks if point.axis == "reference"]
@@ -69,7 +70,7 @@ def learning_curves(
 
 
 def over_landmarks(
-    cohort: Cohort, settings: StudiesParams, sizes: Sequence[int], floor_G: FloatArray | None
+    cohort: Cohort, settings: StudiesParams, sizes: Sequence[int], floor: NoiseFloor | None
 ) -> Iterator[Point]:
     """Points of the curve over landmarks, one selection for all sizes, and the reference lines."""
     study, n_cells = settings.curves, cohort.train.n_cells
@@ -78,7 +79,7 @@ def over_landmarks(
         for name in study.panels
     }
     fixed = {name: choose(panel, cohort, 1) for name, panel in settings.panels.items() if isinstance(panel, L1000Panel)}
-    judge = open_judge(cohort, [*(order for each in orders.values() for order in each), *fixed.values()], floor_G)
+    judge = open_judge(cohort, [*(order for each in orders.values() for order in each), *fixed.values()], floor)
     for name, each in orders.items():
         scored = [_scores(cohort, judge, order, sizes, settings.max_rank) for order in each]
         for size in sizes:
@@ -90,7 +91,7 @@ def over_landmarks(
     yield Point(CELL_TYPES, "reference", 0, n_cells, [cell_types(cohort, judge)])
 
 
-def over_cells(cohort: Cohort, settings: StudiesParams, floor_G: FloatArray | None) -> Iterator[Point]:
+def over_cells(cohort: Cohort, settings: StudiesParams, floor: NoiseFloor | None) -> Iterator[Point]:
     """Points of the curve over training cells: panels are chosen and fitted on the subsample alone."""
     study, orders = settings.curves, dict[tuple[str, float, int], IntArray]()
     for fraction, i in product(study.fractions, range(study.subsamples)):
@@ -98,7 +99,7 @@ def over_cells(cohort: Cohort, settings: StudiesParams, floor_G: FloatArray | No
         for name in study.panels:
             if fraction < 1 or i < n_repeats(settings, name):
                 orders[name, fraction, i] = choose(reseeded(settings.panels[name], i), part, study.n_landmarks)
-    judge = open_judge(cohort, orders.values(), floor_G)
+    judge = open_judge(cohort, orders.values(), floor)
     points: dict[tuple[str, int, int], list[Mapping[str, Score]]] = {}
     for (name, fraction, i), order in orders.items():
         part = subsample(cohort, fraction, [settings.seed, i])

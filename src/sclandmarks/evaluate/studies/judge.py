@@ -12,11 +12,14 @@ from scipy import sparse
 from torch import Tensor
 
 from sclandmarks.errors import PanelError
+from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.noise import NoiseFloor, noise_floor
 from sclandmarks.evaluate.studies.cohort import Cohort
 from sclandmarks.evaluate.studies.prefix import LowRank, Side, fit_prefix, gather_grams
 from sclandmarks.evaluate.studies.scores import BoolArray, FloatArray, Predict, Score, squared_errors
-from sclandmarks.matrix import IntArray
+from sclandmarks.matrix import ExpressionMatrix, IntArray, MemoryBatches
 from sclandmarks.moments import gene_means
+from sclandmarks.params import NoiseParams, PrepareParams, StudiesParams
 
 COMMON, TOTAL = "common", "total"
 
@@ -33,14 +36,14 @@ class Judge:
         Mean over all training cells, whatever part of them a prediction has learned from.
     sets : mapping of str to numpy.ndarray of bool, shape (n_genes,)
         Sets of genes. A gene that a panel measures counts as predicted without error.
-    floor_G : numpy.ndarray, shape (n_genes,), optional
-        Mean squared error that sampling noise alone leaves, of each gene.
+    floor : NoiseFloor, optional
+        Of the test cells, over the resamples that intervals are made from.
     """
 
     test_CG: sparse.csr_matrix
     mean_G: Tensor
     sets: Mapping[str, BoolArray]
-    floor_G: FloatArray | None = None
+    floor: NoiseFloor | None = None
 
     @cached_property
     def baseline(self) -> dict[str, FloatArray]:
@@ -52,13 +55,17 @@ class Judge:
         """Judge a prediction from the inputs `X_CL` of the test cells, which measure the genes `measured`."""
         left = {name: mask & ~_mask(measured, len(mask)) for name, mask in self.sets.items()}
         errors = squared_errors(predict, Side(X_CL, self.test_CG), left)
-        floor = dict.fromkeys(left, float("nan"))
-        if self.floor_G is not None:
-            floor = {name: float(self.floor_G[mask].sum()) for name, mask in left.items()}
         return {
-            name: Score(errors[name], self.baseline[name], floor[name], int(mask.sum()))
+            name: Score(errors[name], self.baseline[name], *self._floor(left[name]), int(mask.sum()))
             for name, mask in self.sets.items()
         }
+
+    def _floor(self, mask_G: BoolArray) -> tuple[float, FloatArray | None]:
+        """Floor of a cell summed over these genes, over all test cells and in every resample."""
+        if self.floor is None:
+            return float("nan"), None
+        genes = np.flatnonzero(mask_G)
+        return float(self.floor.floor_G[genes].sum()), len(genes) * self.floor.floor_N(genes)
 
     def score_prefix(self, fitted: LowRank, order: IntArray) -> dict[str, Score]:
         """Judge a fit of the first genes of an order."""
@@ -72,7 +79,25 @@ def _mask(places: IntArray, n: int) -> BoolArray:
     return mask
 
 
-def open_judge(cohort: Cohort, panels: Iterable[IntArray], floor_G: FloatArray | None = None) -> Judge:
+def floor_of(
+    counts: ExpressionMatrix, settings: StudiesParams, prepare: PrepareParams, noise: NoiseParams
+) -> NoiseFloor:
+    """Noise floor of the test cells, over the resamples of `settings`.
+
+    Parameters
+    ----------
+    counts : ExpressionMatrix
+        Raw counts of the test cells, on the genes of the processed matrix.
+    settings : StudiesParams
+    prepare : PrepareParams
+    noise : NoiseParams
+    """
+    weights_NC = resample_weights(counts.n_cells, settings.n_bootstrap, settings.seed)
+    blocks = MemoryBatches(counts.X_CG).in_order()
+    return noise_floor(blocks, prepare.scale, prepare.log_base, noise.n_repeats, noise.seed, weights_NC)
+
+
+def open_judge(cohort: Cohort, panels: Iterable[IntArray], floor: NoiseFloor | None = None) -> Judge:
     """Judge on the genes that none of the panels measures (common), and on all genes (total).
 
     Raises
@@ -91,7 +116,7 @@ def open_judge(cohort: Cohort, panels: Iterable[IntArray], floor_G: FloatArray |
             "Lower studies.curves.sizes.largest and the n_landmarks of the studies, or study fewer panels.",
         )
     sets = {COMMON: common, TOTAL: np.ones(n_genes, dtype=bool)}
-    return Judge(cohort.test.X_CG, gene_means([cohort.train.X_CG]), sets, floor_G)
+    return Judge(cohort.test.X_CG, gene_means([cohort.train.X_CG]), sets, floor)
 
 
 def fit_order(cohort: Cohort, order: IntArray, sizes: Iterable[int], max_rank: int) -> dict[int, LowRank]:

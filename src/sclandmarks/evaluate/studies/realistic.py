@@ -12,6 +12,7 @@ from scipy import sparse
 
 from sclandmarks import schema
 from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.assay import NOISES, panel_share, panel_values
 from sclandmarks.evaluate.studies.cohort import Cohort, choose
 from sclandmarks.evaluate.studies.judge import COMMON, Judge, open_judge
@@ -115,7 +116,7 @@ def scores_of(assay: Assay, judge: Judge) -> dict[Case, list[Score]]:
 
 
 def realistic_input(
-    values: Cohort, counts: Cohort, settings: StudiesParams, prepare: PrepareParams, floor_G: FloatArray | None = None
+    values: Cohort, counts: Cohort, settings: StudiesParams, prepare: PrepareParams, floor: NoiseFloor | None = None
 ) -> pl.DataFrame:
     """Quality of every panel under every noise, `schema.REALISTIC`.
 
@@ -127,15 +128,15 @@ def realistic_input(
         Normalised values and raw counts of the same cells and genes.
     settings : StudiesParams
     prepare : PrepareParams
-    floor_G : numpy.ndarray, shape (n_genes,), optional
-        See `judge.Judge`.
+    floor : NoiseFloor, optional
+        See `judge.floor_of`; without it nothing is said about `captured`.
     """
     weights_NC = resample_weights(values.test.n_cells, settings.n_bootstrap, settings.seed)
     rows = []
     for name in settings.realistic.panels:
         order = choose(settings.panels[name], values, settings.realistic.n_landmarks)
         assay = Assay(values, counts, order, prepare, settings)
-        found = scores_of(assay, open_judge(values, [order], floor_G))
+        found = scores_of(assay, open_judge(values, [order], floor))
         about = {"panel": name, "n_landmarks": len(order)}
         rows += [about | row for row in _rows(found, weights_NC, settings)]
     return to_frame(rows, schema.REALISTIC)

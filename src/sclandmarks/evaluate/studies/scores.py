@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sclandmarks.evaluate import noise
 from sclandmarks.evaluate.bootstrap import Interval, interval
 from sclandmarks.evaluate.studies.prefix import Side, dense_blocks
 
@@ -29,6 +30,8 @@ class Score:
         Squared error of every cell summed over genes: of the prediction, and of the training mean.
     floor : float
         Squared error a cell that no predictor can avoid, summed over the genes; NaN where it is not known.
+    floor_N : numpy.ndarray, shape (n_bootstrap,), optional
+        The same in every resample of the cells.
     n_genes : int
         Genes of the set.
     """
@@ -36,6 +39,7 @@ class Score:
     sse_C: FloatArray
     baseline_C: FloatArray
     floor: float = float("nan")
+    floor_N: FloatArray | None = None
     n_genes: int = 0
 
 
@@ -72,12 +76,15 @@ def explained(score: Score, weights_NC: FloatArray) -> Resampled:
 
 
 def captured(score: Score, weights_NC: FloatArray) -> Resampled:
-    """(SSE of the mean - SSE) / (SSE of the mean - floor): part of what can be explained that is explained."""
-    floor = score.floor * len(score.sse_C)
-    gain, possible = score.baseline_C - score.sse_C, weights_NC @ score.baseline_C - floor
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = gain.sum() / (score.baseline_C.sum() - floor)
-        return Resampled(float(value), (weights_NC @ gain) / possible)
+    """(SSE of the mean - SSE) / (SSE of the mean - floor): part of what can be explained that is explained.
+
+    NaN where the floor is not known, or next to nothing lies above it (see `noise.captured`).
+    """
+    n_cells = len(score.sse_C)
+    floor_N = np.full(len(weights_NC), score.floor) if score.floor_N is None else score.floor_N
+    value = noise.captured(score.sse_C.sum(), score.baseline_C.sum(), n_cells * score.floor).value
+    resampled = noise.captured(weights_NC @ score.sse_C, weights_NC @ score.baseline_C, n_cells * floor_N)
+    return Resampled(float(value), resampled.value)
 
 
 FIGURES: dict[str, Callable[[Score, FloatArray], Resampled]] = {"explained": explained, "captured": captured}
