@@ -1,4 +1,5 @@
 # make repro   data -> panels -> predictors -> comparison -> report, by DVC; prints where the results are
+# make studies learning curves, groups left out, stability, realistic input -> reports/studies.html
 # make test    lint and tests            make lint   ruff, mypy, import-linter
 # make ui      MLflow on 127.0.0.1       make bench  what is timed, beside what one would use instead
 # Each sets up .venv from the lock first, once. PYTHON=python3.12 picks another interpreter.
@@ -9,7 +10,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 PORT ?= 5000
 
-.PHONY: setup repro test lint format ui bench lock
+.PHONY: setup repro studies test lint format ui bench lock
 .DEFAULT_GOAL := repro
 
 setup:
@@ -19,6 +20,10 @@ setup:
 repro: setup
 	dvc repro
 	@sclandmarks where
+
+studies: setup
+	dvc repro studies/dvc.yaml
+	@echo reports/studies.html
 
 test: lint
 	pytest -n auto --dist worksteal

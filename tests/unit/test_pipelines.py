@@ -44,10 +44,15 @@ class Stage(NamedTuple):
 
 
 def read_stages() -> dict[str, Stage]:
-    """All stages by name; foreach over a section of params.yaml is unrolled as DVC does it."""
+    """All stages of both files by name; foreach over a section of params.yaml is unrolled as DVC does it."""
     settings = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     stages: dict[str, Stage] = {}
-    for name, entry in yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"].items():
+    entries = {
+        f"{folder}{name}": entry
+        for folder in ("", "studies/")
+        for name, entry in yaml.safe_load((REPOSITORY / f"{folder}dvc.yaml").read_text())["stages"].items()
+    }
+    for name, entry in entries.items():
         if "foreach" in entry:
             for key, item in settings[entry["foreach"].strip("${}")].items():
                 stages[f"{name}@{key}"] = to_stage(f"{name}@{key}", filled(entry["do"], key, item), each=True)
@@ -205,7 +210,7 @@ def settings_read(script: str) -> set[str]:
 
     `tracking` is left out, as it decides no result. `runtime` is not: a GPU or another number of threads changes the
     last digits, and those are in the hashes. A script that hands `params` on as a whole reads what the modules read
-    that it imports; a page that prints all settings reads all but these two.
+    that it imports; a page that prints all settings reads all but these two and `studies`.
     """
     module = tree(REPOSITORY / script)
     skipped = for_the_record(module)
@@ -222,7 +227,7 @@ def settings_read(script: str) -> set[str]:
     chains = [names for node in nodes if node not in inner and (names := chain(node))]
     keys = {".".join(names) for names in chains if names[0] in SECTIONS}
     if whole and ["model_dump"] in chains:
-        keys |= SECTIONS - {"runtime"}
+        keys |= SECTIONS - {"runtime", "studies"}
     return {key for key in keys if not key.startswith("tracking")}
 
 

@@ -21,7 +21,7 @@ from sclandmarks.report.plots import Drawing, drawings, plot_tables
 from sclandmarks.report.style import inline, to_svg
 
 FIRST = 20  # genes of a panel that are shown; the file has all
-_NOT_RESULTS = {"runtime", "tracking"}  # where it ran and who kept the record: they decide no number
+_NOT_RESULTS = {"runtime", "tracking", "studies"}  # where it ran, who kept the record, a page of its own
 
 
 @dataclass(frozen=True)

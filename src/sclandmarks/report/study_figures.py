@@ -31,7 +31,7 @@ def learning_curve(frame: pl.DataFrame, x: str, xlabel: str, ylabel: str, lines:
     for i, (name,) in enumerate(frame.select("panel").unique(maintain_order=True).iter_rows()):
         curve = frame.filter(pl.col("panel") == name).sort(x)
         _band(axes, curve, x, PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], plain(name, 24))
-    right = float(frame[x].max())
+    right = float(frame[x].max())  # type: ignore[arg-type]
     for style, (label, n, value) in zip(LINES, lines.select("label", "n_landmarks", "value").iter_rows(), strict=False):
         axes.axhline(value, color=INK, linewidth=1, linestyle=style, label=plain(label, 34))
         if 0 < n <= right:
