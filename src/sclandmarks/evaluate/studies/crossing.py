@@ -41,6 +41,7 @@ def crossings(sizes: FloatArray, curve_NS: FloatArray, level_N: FloatArray) -> F
         part_N = np.where(first_N > 0, (level_N - start_N) / (end_N - start_N), 0)
     log = np.log(sizes)
     found_N = np.exp(log[before_N] + part_N * (log[first_N] - log[before_N]))
+    found_N = np.where(first_N > 0, found_N, sizes[0])
     return np.where(above_NS.any(axis=1), found_N, np.inf)
 
 

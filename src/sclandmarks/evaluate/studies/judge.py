@@ -135,12 +135,14 @@ def cell_types(cohort: Cohort, judge: Judge) -> dict[str, Score]:
 
     No gene is measured. A type without training cells gets the mean over all.
     """
-    types_C = cohort.train.cells["cell_type"].to_numpy()
-    names = cohort.test.cells["cell_type"].to_numpy()
-    means = {name: gene_means([cohort.train.X_CG[np.flatnonzero(types_C == name)]]) for name in np.unique(types_C)}
-    known = [name for name in means if (names == name).any()]
-    onehot_CT = sparse.csr_matrix(np.stack([names == name for name in known], axis=1).astype(np.float32))
-    shift_TG = torch.stack([means[name] - judge.mean_G for name in known])
+    learned_C, names_C = (matrix.cells["cell_type"].to_numpy() for matrix in (cohort.train, cohort.test))
+    types, place_C = np.unique(names_C, return_inverse=True)
+    shift_TG = torch.zeros(len(types), len(judge.mean_G))
+    for shift_G, name in zip(shift_TG, types, strict=True):
+        rows = np.flatnonzero(learned_C == name)
+        if len(rows):
+            shift_G += gene_means([cohort.train.X_CG[rows]]) - judge.mean_G
+    onehot_CT = sparse.csr_matrix(np.eye(len(types), dtype=np.float32)[place_C])
     return judge.score(lambda X_BT: judge.mean_G + X_BT @ shift_TG, onehot_CT, np.array([], dtype=np.int64))
 
 

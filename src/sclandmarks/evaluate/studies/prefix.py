@@ -125,7 +125,7 @@ class _Prefix(NamedTuple):
 def fit_prefix(grams: Grams, n_landmarks: int, max_rank: int, exponent: float | None = None) -> LowRank:
     """Fit the first `n_landmarks` inputs to all genes but those they measure.
 
-    Lambda, by decades over a wide grid and then by half decades around the best, and rank are the best pair on the
+    Lambda, by decades over a wide grid and then by halves and quarters around the best, and rank are the best pair on the
     held-back cells.
 
     Parameters
@@ -147,7 +147,8 @@ def fit_prefix(grams: Grams, n_landmarks: int, max_rank: int, exponent: float | 
         return max(one for one, (gain, _) in gains.items() if gain >= most - 1e-9 * abs(most))
 
     best = _coarse(look, exponent)
-    best = look([best - 0.5, best + 0.5])
+    for step in (0.5, 0.25):
+        best = look([best - step, best + step])
     return _low_rank(grams, prefix, n_landmarks, scale * 10**best, gains[best][1], best)
 
 
@@ -204,7 +205,8 @@ def _leading(M_KK: Tensor, n: int) -> tuple[Tensor, Tensor]:
         found = eigsh(((M_KK + M_KK.T) / 2).numpy(), k=n, v0=start, tol=1e-9)
         values, vectors = (torch.from_numpy(part) for part in found)
     order = torch.argsort(values, descending=True)[:n]
-    kept = order[values[order] > EPSILON * values.max().clamp(min=1e-30)]
+    largest = max(float(values[order[0]]), 1e-30) if len(order) else 1e-30
+    kept = order[values[order] > EPSILON * largest]
     return values[kept], vectors[:, kept]
 
 
