@@ -125,8 +125,8 @@ class _Prefix(NamedTuple):
 def fit_prefix(grams: Grams, n_landmarks: int, max_rank: int, exponent: float | None = None) -> LowRank:
     """Fit the first `n_landmarks` inputs to all genes but those they measure.
 
-    Lambda, by decades over a wide grid and then by halves and quarters around the best, and rank are the best pair on the
-    held-back cells.
+    Lambda, by decades over a wide grid and then by halves and quarters around the best, and rank are the best pair on
+    the held-back cells.
 
     Parameters
     ----------
