@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from sclandmarks.report.style import GREY, INK, MARKERS, PALETTE, WIDTH, new_axes, plain, signed, styled
+from sclandmarks.report.style import GREY, INK, MARKERS, PALETTE, PAPER, WIDTH, new_axes, plain, signed, styled
 
-LINES = ((0, (3, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+DOTTED = (0, (1, 1.5))
+LINES = {"l1000": (0, (3, 2)), "half_genes": DOTTED, "cell_types": (0, (6, 2, 1, 2))}
 _ROW = 0.19  # inches a line of text
 
 
@@ -25,15 +26,15 @@ def learning_curve(frame: pl.DataFrame, x: str, xlabel: str, ylabel: str, lines:
         panel, value, low, high and the column `x`; panels in the order to draw.
     x, xlabel, ylabel : str
     lines : polars.DataFrame
-        label, n_landmarks (0 where it has none), value: drawn across, with a ring at its own number of genes.
+        panel, label, n_landmarks (0 where it has none), value: drawn across, a ring at its own number of genes.
     """
     figure, axes = new_axes(WIDTH, 3.5)
     for i, (name,) in enumerate(frame.select("panel").unique(maintain_order=True).iter_rows()):
         curve = frame.filter(pl.col("panel") == name).sort(x)
         _band(axes, curve, x, PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)], plain(name, 24))
     right = float(frame[x].max())  # type: ignore[arg-type]
-    for style, (label, n, value) in zip(LINES, lines.select("label", "n_landmarks", "value").iter_rows(), strict=False):
-        axes.axhline(value, color=INK, linewidth=1, linestyle=style, label=plain(label, 34))
+    for name, label, n, value in lines.select("panel", "label", "n_landmarks", "value").iter_rows():
+        axes.axhline(value, color=INK, linewidth=1, linestyle=LINES.get(name, "-"), label=plain(label, 34))
         if 0 < n <= right:
             axes.plot(n, value, "o", color=INK, markersize=6, fillstyle="none")
     _log_axis(axes, frame[x].unique().sort().to_list())
@@ -115,7 +116,8 @@ def _text(axes: Axes, place: float, label: str, heading: bool) -> None:
     across = axes.get_yaxis_transform()
     start = -axes.get_position().x0 / axes.get_position().width
     if heading:
-        axes.text(start, place, plain(label, 52), transform=across, va="center", weight="bold")
+        box = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+        axes.text(start, place, plain(label, 52), transform=across, va="center", weight="bold", bbox=box)
     else:
         axes.text(start + 0.03, place, plain(label, 20), transform=across, va="center", fontsize=8.5)
 
@@ -170,7 +172,7 @@ def noise_curve(frame: pl.DataFrame, clean: pl.DataFrame, xlabel: str, ylabel: s
     figure, axes = new_axes(3.1, 2.9)
     for i, (name, value) in enumerate(clean.select("panel", "value").iter_rows()):
         colour, marker = PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]
-        axes.axhline(value, color=colour, linewidth=0.8, linestyle=LINES[1])
+        axes.axhline(value, color=colour, linewidth=0.8, linestyle=DOTTED)
         for trained_on, style in (("matching", "-"), ("clean", "--")):
             curve = frame.filter((pl.col("panel") == name) & (pl.col("trained_on") == trained_on)).sort("level")
             errors = [curve["value"] - curve["low"], curve["high"] - curve["value"]]

@@ -179,12 +179,18 @@ def answer(tables: Mapping[schema.Table, pl.DataFrame]) -> Markup:
 
 
 def _genes_for_l1000(frame: pl.DataFrame) -> Iterator[Markup]:
-    for row in frame.filter((pl.col("reference") == "l1000") & (pl.col("target_set") == "total")).to_dicts():
-        yield Markup(
-            "To know as much of all genes as with the {} of L1000, {} needs <b>{}</b> genes ({} to {})."
-        ).format(
-            f"{row['reference_landmarks']:,}", row["panel"], *(_genes(row[k], row) for k in ("value", "low", "high"))
-        )
+    """One sentence a target set, with every panel."""
+    where = {"common": "On genes that no panel measures", "total": "On all genes, those of the panel as measured"}
+    for target_set, begin in where.items():
+        rows = frame.filter((pl.col("reference") == "l1000") & (pl.col("target_set") == target_set)).to_dicts()
+        if rows:
+            text = Markup("{}, the {} genes of L1000 are matched by {}.")
+            yield text.format(begin, f"{rows[0]['reference_landmarks']:,}", Markup(", ").join(map(_matched, rows)))
+
+
+def _matched(row: Row) -> Markup:
+    value, low, high = (_genes(row[name], row) for name in ("value", "low", "high"))
+    return Markup("<b>{}</b> of {} ({} to {})").format(value, row["panel"], low, high)
 
 
 def _losses(frame: pl.DataFrame) -> Iterator[Markup]:
@@ -194,15 +200,15 @@ def _losses(frame: pl.DataFrame) -> Iterator[Markup]:
     for (by,), part in means.group_by("by", maintain_order=True):
         panel = part["panel"][0]
         found = {row["quantity"]: row["value"] for row in part.filter(pl.col("panel") == panel).to_dicts()}
-        yield Markup("A {} left out is explained to {} by {}, when seen to {}.").format(
-            str(by).replace("_", " "), percent(found["without"]), panel, percent(found["within"])
-        )
+        text = Markup("Of the variance in a {} never seen, {} explains {} on average; {} where it was seen.")
+        yield text.format(str(by).replace("_", " "), panel, percent(found["without"]), percent(found["within"]))
 
 
 def _most_stable(frame: pl.DataFrame) -> Iterator[Markup]:
+    """Stability over resamples at the smallest size, 1 being the same genes each time."""
     resampled = frame.filter((pl.col("over") == "resamples") & (pl.col("measure") == "nogueira"))
-    for (panel,), part in resampled.group_by("panel", maintain_order=True):
-        row = part.row(0, named=True)
-        yield Markup("Chosen again from half of the cells, {} genes of {} have a stability of {}.").format(
-            f"{row['n_landmarks']:,}", panel, _plain(row["value"])
-        )
+    first = resampled.filter(pl.col("n_landmarks") == pl.col("n_landmarks").min()).to_dicts()
+    if first:
+        each = [Markup("{} {}").format(row["panel"], _plain(row["value"])) for row in first]
+        text = Markup("Stability of {} genes chosen again from subsamples of the cells (1: always the same): {}.")
+        yield text.format(f"{first[0]['n_landmarks']:,}", Markup(", ").join(each))

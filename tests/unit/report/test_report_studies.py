@@ -137,9 +137,9 @@ def test_the_same_tables_give_the_same_bytes(tables: dict[schema.Table, pl.DataF
 
 def test_the_answer_says_how_many_genes_and_what_is_lost(report: StudyReport) -> None:
     (answer,) = re.findall(r'<p class="answer">(.*?)</p>', report.html, flags=re.DOTALL)
-    assert "with the 30 of L1000, gre&amp;dy needs <b>25</b> genes (≤ 10 to &gt; 40)" in answer
-    assert "cell type left out is explained to 10.0\N{NO-BREAK SPACE}%" in answer
-    assert "stability of 0.700" in answer
+    assert "the 30 genes of L1000 are matched by <b>25</b> of gre&amp;dy (≤ 10 to &gt; 40)" in answer
+    assert "cell type never seen, gre&amp;dy explains 10.0\N{NO-BREAK SPACE}% on average; 30.0" in answer
+    assert "gre&amp;dy 0.700" in answer
 
 
 def test_captured_is_drawn_where_it_is_known(tables: dict[schema.Table, pl.DataFrame]) -> None:

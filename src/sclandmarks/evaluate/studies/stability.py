@@ -20,7 +20,7 @@ from sclandmarks.evaluate.bootstrap import Interval
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, is_seeded, reseeded, subsample
 from sclandmarks.evaluate.studies.scores import BoolArray
 from sclandmarks.matrix import IntArray
-from sclandmarks.params import StudiesParams
+from sclandmarks.params import RandomPanel, StudiesParams
 
 SEEDS, RESAMPLES = "seeds", "resamples"
 
@@ -81,16 +81,20 @@ def as_masks(orders: Sequence[IntArray], size: int, n_genes: int) -> NDArray[np.
 
 
 def choose_again(cohort: Cohort, settings: StudiesParams) -> dict[tuple[str, str], list[IntArray]]:
-    """(panel, over) -> orders of the panels chosen again; over seeds only where a seed decides the panel."""
+    """(panel, over) -> orders of the panels chosen again.
+
+    Over seeds only where a seed decides the panel; over resamples only where cells do, so not for genes drawn at
+    random.
+    """
     study, largest = settings.stability, max(settings.stability.sizes)
     found: dict[tuple[str, str], list[IntArray]] = {}
     for name in study.panels:
         panel = settings.panels[name]
         if is_seeded(panel):
             found[name, SEEDS] = [choose(reseeded(panel, i), cohort, largest) for i in range(study.repeats)]
-        found[name, RESAMPLES] = [
-            choose(panel, subsample(cohort, study.fraction, [settings.seed, i]), largest) for i in range(study.repeats)
-        ]
+        if not isinstance(panel, RandomPanel):
+            parts = (subsample(cohort, study.fraction, [settings.seed, i]) for i in range(study.repeats))
+            found[name, RESAMPLES] = [choose(panel, part, largest) for part in parts]
     return found
 
 

@@ -98,13 +98,12 @@ def test_tables_over_seeds_and_resamples(values: Cohort, study: StudiesParams) -
     stable = schema.check(tables[schema.STABILITY], schema.STABILITY)
     counted = schema.check(tables[schema.FREQUENCY], schema.FREQUENCY)
     kinds = set(stable.select("panel", "over").iter_rows())
-    assert kinds == {("greedy", "resamples"), ("random", "seeds"), ("random", "resamples")}
+    assert kinds == {("greedy", "resamples"), ("random", "seeds")}
     measure = {
         (row["panel"], row["over"], row["n_landmarks"]): row["value"]
         for row in stable.filter(pl.col("measure") == "nogueira").to_dicts()
     }
     assert measure["greedy", "resamples", 6] > 0.8  # the planted landmarks, nearly each time
-    assert measure["random", "resamples", 6] == pytest.approx(1)  # looks at no cell
     assert abs(measure["random", "seeds", 6]) < 0.3
     total = counted.group_by("panel", "over", "n_landmarks").agg(pl.col("frequency").sum())
     assert all(row["frequency"] == pytest.approx(row["n_landmarks"]) for row in total.to_dicts())
