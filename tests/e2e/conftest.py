@@ -25,7 +25,7 @@ from sclandmarks.genes import l1000_landmarks, retired_symbols
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 300  # no command of a test takes a tenth of it
-MADE_BY_DVC = ("dvc.lock", "metrics/")
+MADE_BY_DVC = ("dvc.lock", "studies/dvc.lock", "metrics/")
 LEFT_OUT = ("state", "tmp")  # tmp: of .dvc, locks and indices of another folder
 
 # Changes to params.yaml: sections are updated, panels and predictors are those named, with these keys changed.
@@ -36,6 +36,35 @@ SETTINGS: dict[str, Any] = {
     "explore": {"n_components": 5, "perplexity": 10},
     "select": {"n_landmarks": 20},
     "compare": {"n_bootstrap": 50, "reference": "l1000-ridge"},
+    "studies": {
+        "n_bootstrap": 20,
+        "max_rank": 8,
+        "curves": {
+            "panels": ["greedy", "random"],
+            "sizes": {"smallest": 3, "largest": 20, "n": 3},
+            "repeats": 2,
+            "fractions": [0.5, 1.0],
+            "n_landmarks": 10,
+            "subsamples": 2,
+        },
+        "generalise": {
+            "by": ["dataset", "cell_type"],
+            "panels": ["l1000", "greedy"],
+            "n_landmarks": 10,
+            "min_cells": 5,
+            "predictors": {"reduced_rank": {"method": "reduced_rank", "max_rank": 8}},
+        },
+        "stability": {"panels": ["greedy", "random"], "sizes": [5, 10], "repeats": 3, "fraction": 0.5},
+        "realistic": {
+            "panels": ["l1000"],
+            "n_landmarks": 10,
+            "repeats": 2,
+            "efficiency": [0.2],
+            "dropout": [0.2],
+            "saturation": [3],
+            "crowding": [30],
+        },
+    },
     "runtime": {"device": "cpu", "threads": 1},
     "tracking": {"enabled": True, "uri": None, "experiment": "e2e"},
 }

@@ -204,8 +204,9 @@ def _groups(
     for group in sorted(set(names)):
         inside = names == group
         n_test, n_train = int((inside & (subset == "test")).sum()), int((~inside & (subset == "train")).sum())
+        n_seen = int((inside & (subset == "train")).sum())
         about = {"n_train": n_train, "n_test": n_test, "n_genes": 0, "n_genes_lost": 0}
-        why = _why_not(group, n_test, n_train, settings.generalise.min_cells)
+        why = _why_not(group, n_test, n_train, n_seen, settings.generalise.min_cells)
         left = None
         if not why:
             try:
@@ -217,12 +218,14 @@ def _groups(
         yield group, about | {"status": why or "judged"}, left
 
 
-def _why_not(group: str, n_test: int, n_train: int, least: int) -> str:
+def _why_not(group: str, n_test: int, n_train: int, n_seen: int, least: int) -> str:
     if group == "Unknown":
         return "skipped: cells of no known group"
     if n_test < least:
         return f"skipped: {n_test} test cells, fewer than {least}"
-    return f"skipped: {n_train} training cells in other groups, fewer than {least}" if n_train < least else ""
+    if n_train < least:
+        return f"skipped: {n_train} training cells in other groups, fewer than {least}"
+    return "" if n_seen else "skipped: no training cells, so the usual split leaves it out already"
 
 
 def quantities(scores: Mapping[Key, Score], n_bootstrap: int, seed: int) -> dict[Key, Resampled]:

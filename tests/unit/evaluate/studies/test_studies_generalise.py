@@ -118,7 +118,8 @@ def test_every_group_is_judged_or_said_to_be_skipped(tables: Any) -> None:
 def test_unknown_and_small_groups_are_skipped(
     grouped: ExpressionMatrix, split_of: Any, study: StudiesParams, preparation: PrepareParams
 ) -> None:
-    names = pl.Series("cell_type", ["Unknown" if i % 2 else "rare" if i < 8 else "common" for i in range(400)])
+    kinds = ["Unknown" if i % 2 else "rare" if i < 8 else "only test" if i % 5 == 4 else "common" for i in range(400)]
+    names = pl.Series("cell_type", [kind if i % 20 or i < 8 else "common" for i, kind in enumerate(kinds)])
     matrix = ExpressionMatrix(grouped.X_CG, grouped.cells.with_columns(names), grouped.genes)
     only_common = study.generalise.model_copy(update={"by": ("cell_type",), "panels": ("random",)})
     tables = generalise(
@@ -127,7 +128,8 @@ def test_unknown_and_small_groups_are_skipped(
     status = dict(tables[schema.GROUPS].select("group", "status").iter_rows())
     assert status["Unknown"] == "skipped: cells of no known group"
     assert status["rare"] == "skipped: 1 test cells, fewer than 5"
-    assert status["common"] == "judged"
+    assert status["only test"] == "skipped: no training cells, so the usual split leaves it out already"
+    assert status["common"].startswith("skipped: 0 test cells")
 
 
 def test_quantities_add_up_and_the_mean_is_over_groups(tables: Any) -> None:
