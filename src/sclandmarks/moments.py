@@ -39,8 +39,11 @@ def gather(
     rows: torch.Tensor,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float64,
+    weight_C: torch.Tensor | None = None,
 ) -> Moments:
     """Gather the moments of the genes at `rows` with all genes.
+
+    With weights of the cells (mean 1, in the order of the blocks) sums and means are weighted.
 
     Costs 2 x cells x rows x genes flops and rows x genes numbers, whatever the number of cells. Blocks are
     multiplied in float32 and summed in `dtype`.
@@ -56,9 +59,13 @@ def gather(
         if S_LG is None or total_G is None:
             total_G = torch.zeros(D_BG.shape[1], dtype=torch.float64, device=device)
             S_LG = torch.zeros((len(rows), D_BG.shape[1]), dtype=dtype, device=device)
+        n_before, n_cells = n_cells, n_cells + D_BG.shape[0]
+        if weight_C is not None:
+            D_BG *= weight_C[n_before:n_cells, None].sqrt().to(D_BG)
         S_LG += D_BG[:, rows.to(device)].T @ D_BG
+        if weight_C is not None:
+            D_BG *= weight_C[n_before:n_cells, None].sqrt().to(D_BG)
         total_G += D_BG.sum(0, dtype=torch.float64)
-        n_cells += D_BG.shape[0]
     if S_LG is None or total_G is None:
         raise _no_cells()
     mean_G = total_G / n_cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,20 @@ from sclandmarks.errors import PanelError
 from sclandmarks.genes import gene_table, l1000_landmarks
 from sclandmarks.learn.task import Hooks, history_table
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import GreedyPanel, GroupLassoPanel, L1000Panel, PaperPanel, RandomPanel, TopVariancePanel
+from sclandmarks.params import (
+    EnsemblePanel,
+    GreedyPanel,
+    GroupLassoPanel,
+    GuidedPanel,
+    HvgPanel,
+    KMeansPanel,
+    L1000Panel,
+    LoadingsPanel,
+    PaperPanel,
+    RandomPanel,
+    TopVariancePanel,
+)
+from sclandmarks.prep.scprep_adapter import log_normalise
 from sclandmarks.select import SELECTORS, Selected, SelectionTask
 
 N_LANDMARKS = 6
@@ -39,11 +53,22 @@ SETTINGS = {
     "group_lasso": GroupLassoPanel(
         selector="group_lasso", seed=0, width=8, standardise=True, path_ratio=0.8, max_steps=300, tolerance=1e-4
     ),
-    "greedy": GreedyPanel(selector="greedy", ridge=0.1),
+    "greedy": GreedyPanel(selector="greedy", ridge=0.1, sweeps=3),
+    "guided": GuidedPanel(selector="guided", ridge=0.1, start="l1000", sweeps=3, denoised=True, n_axes=8),
+    "l1000_kmeans": KMeansPanel(selector="l1000_kmeans", seed=0, n_components=10, rounds=2, ridge=0.1),
+    "hvg": HvgPanel(selector="hvg", flavour="pearson"),
+    "pca_loadings": LoadingsPanel(selector="pca_loadings", n_components=6, weight="leverage"),
+    "ensemble": EnsemblePanel(
+        selector="ensemble",
+        seed=0,
+        n_resamples=4,
+        fraction=0.5,
+        base=GreedyPanel(selector="greedy", ridge=0.1),
+    ),
 }
-RANKED_BY_ENTRY = ("greedy",)  # a later gene can gain more than one before
-SEEDED = ("random", "paper_f910")
-FINDERS = ("group_lasso", "greedy")
+RANKED_BY_ENTRY = ("greedy", "guided")  # a later gene can gain more than one before
+SEEDED = ("random", "paper_f910", "l1000_kmeans", "ensemble")
+FINDERS = ("group_lasso", "greedy", "guided", "ensemble")
 EPOCHS_STOP = ("paper_f910",)
 
 every_selector = pytest.mark.parametrize("name", SELECTORS)
@@ -57,7 +82,15 @@ def task(planted: Any) -> SelectionTask:
         symbols[place] = symbol
     genes = gene_table(symbols, symbols, [None] * len(symbols))
     train, validation = MemoryBatches(planted.values[:300], 64), MemoryBatches(planted.values[300:], 64)
-    return SelectionTask(train, validation, genes, N_LANDMARKS)
+    return SelectionTask(
+        train,
+        validation,
+        genes,
+        N_LANDMARKS,
+        cells=planted.counts.cells[:300],
+        counts=MemoryBatches(planted.counts.X_CG[:300], 64),
+        normalise=partial(log_normalise, scale=1e4, base=10),
+    )
 
 
 def select(name: str, task: SelectionTask, settings: Any = None) -> Selected:

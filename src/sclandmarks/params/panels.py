@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sclandmarks.params.base import Dropout, Positive, Rate, Section, Seed
+from sclandmarks.params.base import Count, Dropout, Fraction, Number, Positive, Rate, Section, Seed
+
+Token = Annotated[str, Field(min_length=1)]
+NotNegative = Annotated[Number, Field(ge=0)]
 
 
 class SelectParams(Section):
@@ -62,7 +65,7 @@ class PaperPanel(TrainingParams):
     width: Positive
     depth: Positive
     dropout: Dropout
-    penalty: Annotated[float, Field(ge=0)]
+    penalty: Annotated[Number, Field(ge=0)]
     n_extremes: Positive | None
 
 
@@ -73,19 +76,141 @@ class GroupLassoPanel(Sized):
     seed: Seed
     width: Positive
     standardise: bool
-    path_ratio: Annotated[float, Field(gt=0, lt=1)]
+    path_ratio: Annotated[Number, Field(gt=0, lt=1)]
     max_steps: Positive
-    tolerance: Annotated[float, Field(gt=0)]
+    tolerance: Annotated[Number, Field(gt=0)]
 
 
-class GreedyPanel(Sized):
-    """Column subset selection; lambda is `ridge` times the mean variance of the genes."""
+class Wishes(Sized):
+    """What a panel must hold, may hold and is to explain. Genes are named by tokens, see `select.constraints`.
+
+    Parameters
+    ----------
+    keep, avoid : tuple of str
+        Tokens of genes that must be in, and that must not.
+    min_mean, max_mean : float, optional
+        Bounds on the mean processed value of a gene over training cells; kept genes need not heed them.
+    gene_weights : dict of str to float
+        Token -> how much its genes count as targets; 1 for all others. 0 takes a gene out of the targets.
+    cell_type_weights : {"equal"} or dict of str to float, optional
+        Every cell type counts the same in all, or the cells of a type count so many times.
+    """
+
+    keep: tuple[Token, ...] = ()
+    avoid: tuple[Token, ...] = ()
+    min_mean: Annotated[Number, Field(ge=0)] | None = None
+    max_mean: Annotated[Number, Field(gt=0)] | None = None
+    gene_weights: dict[Token, NotNegative] = Field(default_factory=dict)
+    cell_type_weights: Literal["equal"] | dict[str, NotNegative] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.min_mean is not None and self.max_mean is not None and self.min_mean > self.max_mean:
+            raise ValueError(f"min_mean = {self.min_mean:g} is above max_mean = {self.max_mean:g}")
+        return self
+
+
+class GreedySearch(Wishes):
+    """How genes are added and exchanged.
+
+    Parameters
+    ----------
+    ridge : float
+        lambda as a part of the mean variance of the genes.
+    sweeps : int
+        At most so often every gene is tried against all others in its place, once the panel is full; 0 leaves it as
+        it was chosen.
+    max_swaps : int, optional
+        At most so many exchanges, the most rewarding first.
+    denoised : bool
+        Explain the reproducible part of the variance only, see `select.denoised`.
+    n_axes : int
+        Axes of reproducible variance that count as targets where denoised.
+    seed : int
+        Of the halves of the counts that tell what is reproducible.
+    """
+
+    ridge: Annotated[Number, Field(gt=0)]
+    sweeps: Count = 0
+    max_swaps: Positive | None = None
+    denoised: bool = False
+    n_axes: Positive = 20
+    seed: Seed = 0
+
+
+class GreedyPanel(GreedySearch):
+    """Greedy column subset selection."""
 
     selector: Literal["greedy"]
-    ridge: Annotated[float, Field(gt=0)]
+
+
+class GuidedPanel(GreedySearch):
+    """Greedy selection that starts from a list: `l1000`, tokens of genes, or another panel's settings."""
+
+    selector: Literal["guided"]
+    start: Literal["l1000"] | tuple[Token, ...] | Panel
+
+
+class KMeansPanel(Sized):
+    """L1000's own way: clusters of genes, the gene nearest to each centre, what these explain removed, and again.
+
+    Parameters
+    ----------
+    n_components : int
+        Principal axes of the cells in which genes are clustered.
+    rounds : int
+        Rounds in which the panel is filled, in equal parts.
+    ridge : float
+        Of the removal, as a part of the mean variance of the genes.
+    """
+
+    selector: Literal["l1000_kmeans"]
+    seed: Seed
+    n_components: Positive
+    rounds: Positive
+    ridge: Annotated[Number, Field(gt=0)]
+
+
+class HvgPanel(Sized):
+    """Highly variable genes, beyond what their mean says, as scanpy computes them."""
+
+    selector: Literal["hvg"]
+    flavour: Literal["seurat", "pearson"]
+    n_bins: Positive = 20
+    theta: Annotated[Number, Field(gt=0)] = 100.0
+
+
+class LoadingsPanel(Sized):
+    """The genes of largest loadings on the leading principal axes; `variance` counts each axis by its variance."""
+
+    selector: Literal["pca_loadings"]
+    n_components: Positive
+    weight: Literal["leverage", "variance"]
+
+
+class EnsemblePanel(Sized):
+    """Stability selection: how often a gene is chosen by `base` from resampled training cells."""
+
+    selector: Literal["ensemble"]
+    seed: Seed
+    n_resamples: Positive
+    fraction: Fraction
+    base: Panel
 
 
 Panel = Annotated[
-    L1000Panel | RandomPanel | TopVariancePanel | PaperPanel | GroupLassoPanel | GreedyPanel,
+    L1000Panel
+    | RandomPanel
+    | TopVariancePanel
+    | PaperPanel
+    | GroupLassoPanel
+    | GreedyPanel
+    | GuidedPanel
+    | KMeansPanel
+    | HvgPanel
+    | LoadingsPanel
+    | EnsemblePanel,
     Field(discriminator="selector"),
 ]
+GuidedPanel.model_rebuild()
+EnsemblePanel.model_rebuild()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 import torch
+from scipy import sparse
 
 from sclandmarks.errors import PanelError
 from sclandmarks.genes import measured_landmarks
@@ -28,6 +29,14 @@ class SelectionTask:
     n_landmarks : int
         Size of the panel.
     device : torch.device
+    cells : polars.DataFrame, optional
+        As `schema.CELLS`, of the training cells in the order of `train.in_order()`; for weights of cell types.
+    counts : Batches, optional
+        Raw counts of the training cells, in the same order; for what tells their noise.
+    normalise : callable, optional
+        Makes processed values of counts, as those of `train` were made.
+    lists : mapping of str to mapping of str to float
+        Genes and weights of the files that the settings name.
 
     Raises
     ------
@@ -40,6 +49,10 @@ class SelectionTask:
     genes: pl.DataFrame
     n_landmarks: int
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    cells: pl.DataFrame | None = None
+    counts: Batches | None = None
+    normalise: Callable[[sparse.csr_matrix], sparse.csr_matrix] | None = None
+    lists: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the size of the panel."""

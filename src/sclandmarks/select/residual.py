@@ -42,6 +42,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sclandmarks.matrix import to_torch
+from sclandmarks.select.forward import Trial
 
 BLOCK = 1024
 
@@ -62,6 +63,9 @@ class Deflation(Protocol):
     def sizes(self) -> Tensor:
         """sum_g u_g S_gj^2 of every gene j, before any change."""
 
+    def apply(self, V_TG: Tensor) -> Tensor:
+        """V S, before any change."""
+
     def pull(self, gene: int, root: float) -> Pull:
         """Return R_:gene / root, and R (u o that)."""
 
@@ -73,6 +77,9 @@ class Deflation(Protocol):
 
     def weigh(self, gene: int, weight: float) -> None:
         """Set the target weight of a gene."""
+
+    def reset(self) -> None:
+        """Forget all changes and weights set."""
 
 
 class Rows:
@@ -106,7 +113,7 @@ class GramDeflation:
     """
 
     def __init__(self, S_GG: Tensor, weight_G: Tensor) -> None:
-        self.S_GG, self.u_G = S_GG, weight_G.clone()
+        self.S_GG, self.u_G, self._weight_G = S_GG, weight_G.clone(), weight_G.clone()
         self.variance_G = S_GG.diagonal().clone()
         self._F, self._signs = Rows(len(S_GG), S_GG), Rows(1, S_GG)
         self._last = S_GG[0]
@@ -114,6 +121,10 @@ class GramDeflation:
     def sizes(self) -> Tensor:
         """See `Deflation`; in blocks of rows."""
         return torch.cat([self.S_GG[genes].square() @ self.u_G for genes in _blocks(len(self.S_GG))])
+
+    def apply(self, V_TG: Tensor) -> Tensor:
+        """See `Deflation`."""
+        return V_TG @ self.S_GG
 
     def pull(self, gene: int, root: float) -> Pull:
         """See `Deflation`."""
@@ -136,6 +147,11 @@ class GramDeflation:
     def weigh(self, gene: int, weight: float) -> None:
         """See `Deflation`."""
         self.u_G[gene] = weight
+
+    def reset(self) -> None:
+        """See `Deflation`."""
+        self._F.n = self._signs.n = 0
+        self.u_G.copy_(self._weight_G)
 
 
 class CellDeflation:
@@ -164,6 +180,10 @@ class CellDeflation:
         """See `Deflation`; x_j' K x_j in blocks of genes."""
         blocks = (self.X_CG[:, genes] for genes in _blocks(self.X_CG.shape[1]))
         return torch.cat([(X_CB * (self.K_CC @ X_CB)).sum(0) for X_CB in blocks])
+
+    def apply(self, V_TG: Tensor) -> Tensor:
+        """See `Deflation`."""
+        return (V_TG @ self.X_CG.T) @ self.X_CG
 
     def pull(self, gene: int, root: float) -> Pull:
         """See `Deflation`; one pass over the cells gives both."""
@@ -196,6 +216,12 @@ class CellDeflation:
         self.u_G[gene] = weight
         self._deltas.values[self._place[gene]] = weight - self._weight_G[gene]
 
+    def reset(self) -> None:
+        """See `Deflation`."""
+        self._Z.n = self._signs.n = self._moved.n = self._deltas.n = 0
+        self._place.clear()
+        self.u_G.copy_(self._weight_G)
+
 
 def _blocks(n_genes: int) -> Iterator[slice]:
     return (slice(start, start + BLOCK) for start in range(0, n_genes, BLOCK))
@@ -205,14 +231,26 @@ def _column_squares(X_CG: Tensor) -> Tensor:
     return torch.cat([X_CG[:, genes].square().sum(0) for genes in _blocks(X_CG.shape[1])])
 
 
-def centred(blocks: Iterable[sparse.csr_matrix], n_cells: int, n_genes: int, device: torch.device) -> Tensor:
-    """All cells, centred by gene and divided by sqrt(n_cells), shape (n_cells, n_genes), float64."""
+def centred(
+    blocks: Iterable[sparse.csr_matrix],
+    n_cells: int,
+    n_genes: int,
+    device: torch.device,
+    weight_C: Tensor | None = None,
+) -> Tensor:
+    """All cells, centred by gene and divided by sqrt(n_cells), shape (n_cells, n_genes), float64.
+
+    With weights of the cells (mean 1) the mean is weighted, and every cell is multiplied by the root of its weight.
+    """
     X_CG = torch.empty((n_cells, n_genes), dtype=torch.float64, device=device)
     start = 0
     for block in blocks:
         X_CG[start : start + block.shape[0]] = to_torch(block, device)
         start += block.shape[0]
-    return X_CG.sub_(X_CG.mean(0)).div_(math.sqrt(n_cells))
+    if weight_C is None:
+        return X_CG.sub_(X_CG.mean(0)).div_(math.sqrt(n_cells))
+    weight_C = weight_C.to(X_CG)
+    return X_CG.sub_(weight_C @ X_CG / n_cells).mul_((weight_C / n_cells).sqrt().unsqueeze(1))
 
 
 class Residual:
@@ -230,7 +268,8 @@ class Residual:
         self.deflation, self.ridge = deflation, ridge
         self.weight_G = deflation.u_G.clone()
         self.left_G = deflation.variance_G.clone()
-        self.size_G = deflation.sizes()
+        self.size_G = self._sizes_G = deflation.sizes()
+        self.total = max(float(self.weight_G @ deflation.variance_G), 1e-30)
         self.chosen_G = torch.zeros_like(self.weight_G, dtype=torch.bool)
 
     def gains(self) -> Tensor:
@@ -247,8 +286,13 @@ class Residual:
 
     def explained_fraction(self) -> float:
         """Explained part of the variance of the targets."""
-        total = float(self.deflation.u_G @ self.deflation.variance_G)
-        return self.explained() / total if total > 0 else 0.0
+        return self.explained() / max(float(self.deflation.u_G @ self.deflation.variance_G), 1e-30)
+
+    def reset(self) -> None:
+        """Go back to no gene chosen."""
+        self.deflation.reset()
+        self.left_G, self.size_G = self.deflation.variance_G.clone(), self._sizes_G
+        self.chosen_G.zero_()
 
     def add(self, gene: int) -> None:
         """Choose a gene: it explains, and is no target any more."""
@@ -258,13 +302,36 @@ class Residual:
         """Give a chosen gene back to the targets."""
         self._move(gene, 1.0)
 
-    def _move(self, gene: int, sign: float) -> None:
+    def try_without(self, gene: int) -> Trial:
+        """Drop a gene and say what every other one would be worth in its place; `keep_gene` takes it back.
+
+        The worth of j in the place of i is the difference of what the two panels explain of their common targets:
+        the genes in neither.
+        """
+        before = self.size_G, self.left_G
+        column_G = self._move(gene, 1.0)
+        between_G = column_G.square()  # what i and j share, a target of one panel alone
+        gain_G, left_G = self.gains(), self.left_G + self.ridge
+        theirs_G = gain_G - self.weight_G[gene] * between_G / left_G
+        ours_G = gain_G[gene] - self.deflation.u_G * between_G / left_G[gene]
+        return Trial(gene, theirs_G - ours_G, before)
+
+    def keep_gene(self, trial: Trial) -> None:
+        """Choose the gene of a trial again, as if it had not been dropped."""
+        self.size_G, self.left_G = trial.before
+        self.deflation.pop()
+        self.deflation.weigh(trial.gene, 0.0)
+        self.chosen_G[trial.gene] = True
+
+    def _move(self, gene: int, sign: float) -> Tensor:
+        """Change the state; returns the gene's column of the residual after the change."""
         root = math.sqrt(self.ridge - sign * float(self.left_G[gene]))
         r_G, q_G = self.deflation.pull(gene, root)
         spread = float(self.deflation.u_G @ r_G.square())
         self.deflation.push(sign)
-        weight = float(self.weight_G[gene])
-        self.size_G += 2 * sign * r_G * q_G + r_G.square() * (spread + sign * weight * (self.ridge / root) ** 2)
+        weight, after = float(self.weight_G[gene]), self.ridge / root
+        self.size_G = self.size_G + 2 * sign * r_G * q_G + r_G.square() * (spread + sign * weight * after**2)
         self.left_G = (self.left_G + sign * r_G.square()).clamp(min=0)
         self.deflation.weigh(gene, 0.0 if sign < 0 else weight)
         self.chosen_G[gene] = sign < 0
+        return after * r_G

@@ -114,7 +114,7 @@ def test_matrix_without_variance_still_gives_a_panel() -> None:
     """Every gain is zero; the first genes are taken."""
     selected = run(np.ones((9, 6), dtype=np.float32), 3)
     assert selected.panel["gene_id"].to_list() == ["g0", "g1", "g2"]
-    assert selected.facts == {"explained": 0.0}
+    assert selected.facts == {"explained": 0.0, "n_swaps": 0.0, "settled": 0.0}
 
 
 def test_reports_about_a_hundred_times_and_keeps_every_step() -> None:
