@@ -33,7 +33,7 @@ COLUMNS = {
 }  # fmt: skip
 LOST = ("crash", "hang", "memory")
 CHECKED = 3
-LIMITS = Limits(3 * 10**9, 30.0)
+LIMITS = Limits(3 * 10**9, 10.0)
 
 
 def is_contained(case: Sample) -> bool:

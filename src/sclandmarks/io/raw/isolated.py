@@ -29,7 +29,9 @@ from sclandmarks.params import Section
 WORKER = "sclandmarks.io.raw.worker"
 MEMORY_GB, HOURS = "SCLANDMARKS_READ_GB", "SCLANDMARKS_READ_HOURS"
 MEMORY_SHARE = 0.8
-MOST_HOURS = 12.0
+LEAST_S = 180.0
+SLOWEST = 5e4
+"""Bytes a second; sound files of 100 MB are read about a thousand times as fast."""
 POLL_S = 0.05
 SAY_EVERY_S = 60.0
 LAST_BREATH_S = 5.0
@@ -55,10 +57,15 @@ class Limits(NamedTuple):
     seconds: float
 
 
-def machine_limits() -> Limits:
-    """Limits of this machine: most of the memory that is free, and half a day.
+def machine_limits(size: int) -> Limits:
+    """Limits for files of this size on this machine: most of the free memory, and minutes that grow with the size.
 
     The environment overrides them: SCLANDMARKS_READ_GB and SCLANDMARKS_READ_HOURS.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def machine_limits() -> Limits:
         If these are no positive numbers.
     """
     memory = _asked(MEMORY_GB, GB) or MEMORY_SHARE * _free_memory()
-    return Limits(int(memory), _asked(HOURS, 3600) or MOST_HOURS * 3600)
+    return Limits(int(memory), _asked(HOURS, 3600) or LEAST_S + size / SLOWEST)
 
 
 def read_isolated(
@@ -95,7 +102,7 @@ def read_isolated(
     DataError
         If the reader crashes or takes more than `limits`; a note names the file.
     """
-    limits = limits or machine_limits()
+    limits = limits or machine_limits(_size(files))
     job = {
         "files": {role: str(path) for role, path in files.items()},
         "settings": settings.model_dump(mode="json"),
@@ -213,9 +220,9 @@ def _check(used: int, seconds: float, limits: Limits) -> None:
         raise _too_much(f"{used / GB:.3g} GB", f"{limits.memory / GB:.3g} GB")
     if seconds > limits.seconds:
         raise DataError(
-            f"a file that is read within {limits.seconds / 3600:.3g} hours",
+            f"a file of this size to be read within {limits.seconds / 60:.3g} minutes",
             "no end by then",
-            f"The file is damaged: get it again. If it is merely large, set {HOURS}.",
+            f"The file is damaged: get it again. If it is sound and the machine slow, set {HOURS}.",
         )
 
 
@@ -231,6 +238,16 @@ def _resident(pid: int) -> int:
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _size(files: Mapping[str, Path]) -> int:
+    """Bytes of the files, and of all in those that are folders; what cannot be seen counts for nothing."""
+    size = 0
+    for path in files.values():
+        for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
+            with suppress(OSError):
+                size += one.stat().st_size
+    return size
 
 
 def _free_memory() -> float:

@@ -161,7 +161,7 @@ def test_whatever_a_reader_dies_of_is_an_error_that_names_the_file(behave: Behav
 
 def test_a_reader_that_does_not_end_is_killed(behave: Behave, tmp_path: Path) -> None:
     path = behave("signal = __import__('signal'); signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass")
-    with pytest.raises(DataError, match=r"within 0\.00\d+ hours; got no end(.|\n)*SCLANDMARKS_READ_HOURS"):
+    with pytest.raises(DataError, match=r"within 0\.05 minutes; got no end(.|\n)*SCLANDMARKS_READ_HOURS"):
         read(path, Limits(10**10, 3.0))
     assert is_gone(int((tmp_path / "seen").read_text()))
 
@@ -229,28 +229,37 @@ def test_limits_are_of_the_machine_or_asked_for(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv(isolated.MEMORY_GB, raising=False)
     monkeypatch.delenv(isolated.HOURS, raising=False)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    memory, seconds = machine_limits()
+    memory, seconds = machine_limits(10**8)
     assert 10**8 < memory < physical
-    assert seconds == 12 * 3600
+    assert 1800 < seconds < 7200
+    assert machine_limits(0).seconds < 300
     monkeypatch.setenv(isolated.MEMORY_GB, "1.5")
     monkeypatch.setenv(isolated.HOURS, "0.5")
-    assert machine_limits() == Limits(1_500_000_000, 1800)
+    assert machine_limits(0) == Limits(1_500_000_000, 1800)
+
+
+def test_the_size_is_that_of_all_files(tmp_path: Path) -> None:
+    (tmp_path / "folder/deep").mkdir(parents=True)
+    (tmp_path / "folder/deep/a").write_bytes(b"1" * 10**6)
+    (tmp_path / "b").write_bytes(b"1" * 10**6)
+    size = isolated._size({"counts": tmp_path / "folder", "labels": tmp_path / "b", "clusters": tmp_path / "absent"})
+    assert 2 * 10**6 <= size < 2.1 * 10**6
 
 
 def test_a_container_sets_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(isolated.MEMORY_GB, raising=False)
     monkeypatch.setattr(isolated, "CGROUP", tmp_path / "memory.max")
     (tmp_path / "memory.max").write_text("1000000\n")
-    assert machine_limits().memory == 800_000
+    assert machine_limits(0).memory == 800_000
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine_limits().memory > 10**8
+    assert machine_limits(0).memory > 10**8
 
 
 @pytest.mark.parametrize("text", ["", "much", "0", "-1", "inf", "nan"])
 def test_limits_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv(isolated.HOURS, text)
     with pytest.raises(ParamsError, match="SCLANDMARKS_READ_HOURS"):
-        machine_limits()
+        machine_limits(0)
 
 
 def test_no_descriptor_is_left_open(counts: Path) -> None:
