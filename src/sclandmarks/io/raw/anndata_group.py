@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -118,12 +119,36 @@ def _sparse(element: Any) -> sparse.csr_matrix:
     kind = element.attrs.get("encoding-type", element.attrs.get("h5sparse_format", ""))
     shape = element.attrs["shape"] if "shape" in element.attrs else element.attrs["h5sparse_shape"]
     n_cells, n_genes = (int(n) for n in shape)
-    parts = (element["data"][()], element["indices"][()], element["indptr"][()])
+    n_rows = element["indptr"].shape[0] - 1
+    parts = (_all_of(element["data"], 0), _all_of(element["indices"], n_rows), element["indptr"][()])
     if str(kind).startswith("csc"):
         return as_csr(compressed_rows(*parts, (n_genes, n_cells)).T)
     if str(kind).startswith("csr"):
         return compressed_rows(*parts, (n_cells, n_genes))
     raise DataError("a matrix stored dense, csr or csc", f"one stored as {kind or 'nothing known'}", "Write it again.")
+
+
+def _all_of(array: Any, most: int) -> NDArray[Any]:
+    """Read one part of a sparse matrix; a chunk that is not stored would come as zeros.
+
+    Zarr stores no chunk of zeros alone: none of counts is such, and of indices only where all entries are of the
+    first gene, at `most` one in each row.
+    """
+    there, wanted = _chunks(array)
+    if there < wanted and array.shape[0] > most:
+        raise DataError(f"{wanted} chunks of {array.name}", f"{there}", "The file is not whole: get it again.")
+    return cast("NDArray[Any]", array[()])
+
+
+def _chunks(array: Any) -> tuple[int, int]:
+    """How many chunks of an array are stored, and how many there should be."""
+    if hasattr(array, "nchunks"):
+        return array.nchunks_initialized, array.nchunks
+    if array.chunks is None:
+        return 1, 1
+    return array.id.get_num_chunks(), math.prod(
+        -(-n // step) for n, step in zip(array.shape, array.chunks, strict=True)
+    )
 
 
 def table(group: Any, key: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Origin, naming, to_matrix
+from sclandmarks.io.raw.common import CellLabels, Origin, naming, reading, to_matrix
 from sclandmarks.io.raw.features import Features, expressed
 from sclandmarks.io.raw.market import read_market
 from sclandmarks.io.raw.text import read_lines
@@ -49,7 +49,7 @@ def read_tenx_mtx(files: Mapping[str, Path], settings: TenxMtxSettings, origin: 
         If a file is missing, the matrix is not one of these features and barcodes, names repeat, or the values are
         not counts; a note names the file.
     """
-    with naming(files["counts"], origin):
+    with naming(files["counts"], origin), reading("files of 10x that can be found", "Mend the path or permissions."):
         matrix, places = _places(files)
     with naming(places["barcodes"], origin):
         barcodes = [row[0] for row in _rows(places["barcodes"])]
