@@ -1,7 +1,8 @@
 """Damaged files for every reader, by chance from a seed, for as long as asked; prints what became of them.
 
 `python benchmarks/fuzz.py --minutes N [--seed S] [--only READER ...] [--keep FOLDER]`. Cases with a wrong outcome are
-kept in FOLDER. Of crashes, the first of each sample are read again through `read_isolated`, as the stage does it.
+kept in FOLDER. The first lost processes of each sample are read again
+through `read_isolated`, as the stage does it.
 """
 
 from __future__ import annotations

@@ -133,6 +133,18 @@ def removed(name: str) -> Edit:
     return h5(lambda file: file.__delitem__(name))
 
 
+def written_in_part(name: str) -> Edit:
+    """Make chunks of an array of which only the first is ever stored."""
+
+    def edit(file: Any) -> None:
+        old = file[name][()]
+        del file[name]
+        array = file.create_dataset(name, old.shape, old.dtype, chunks=(8,))
+        array[:8] = old[:8]
+
+    return h5(edit)
+
+
 def linked(target: str) -> Edit:
     """Put a symbolic link in the place of the file."""
 
@@ -304,6 +316,8 @@ CASES: dict[str, Bad] = {
         H5AD, h5(lambda f: f["X"].attrs.__setitem__("encoding-type", "coo_matrix")), "stored as coo_matrix"
     ),
     "h5ad: log-normalised": Bad(H5AD, put("X/data", lambda v: np.log1p(v)), "fractions"),
+    "h5ad: chunks of counts never written": Bad(H5AD, written_in_part("X/data"), "chunks of"),
+    "h5ad: chunks of indices never written": Bad(H5AD, written_in_part("X/indices"), "chunks of"),
     "h5ad: NaN": Bad(H5AD, put("X/data", at(0, np.nan, np.float32)), "NaN"),
     "h5ad: an index too large": Bad(H5AD, put("X/indices", at(3, 99)), "."),
     "h5ad: barcode twice": Bad(H5AD, put("obs/_index/values", lambda v: v[[0, *range(8)]]), "barcode once"),

@@ -168,7 +168,9 @@ def table(group: Any, key: str) -> pd.DataFrame:
                         "Read it with anndata.read_h5ad and write it again with write_h5ad.")  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # repeated names are refused later, in the user's terms
-        return cast("pd.DataFrame", read_elem(group[key]))
+        frame = cast("pd.DataFrame", read_elem(group[key]))
+    frame.index = frame.index.astype(object)  # of Arrow's strings each would be unpacked by itself
+    return frame
 
 
 def remedy(key: str) -> str:
