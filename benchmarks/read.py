@@ -221,7 +221,7 @@ def measure(name: str, side: str, folder: Path) -> None:
     begin = time.perf_counter()
     result = read(folder / "big")
     seconds = time.perf_counter() - begin
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 if side == "isolated" else 0.0
     print(json.dumps([seconds, resident("VmHWM") - before + child]))
     del result
 
