@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import logging
+import lzma
 import os
 import re
 import stat
@@ -25,7 +26,7 @@ from sclandmarks.io.tables import read_json, write_json
 
 MAX_BYTES = 4 << 30
 CHUNK = 1 << 20
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError)
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 logger = logging.getLogger(__name__)
 
 
@@ -208,7 +209,9 @@ def _open_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
         raise SourceError(
             f"a member {member}", "an archive without it", "Mend `source.members` in datasets.yaml."
         ) from error
-    except BROKEN as error:
+    except (*BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
+            raise
         raise SourceError("a readable archive", str(error), "Check `source.file` and `source.sha256`.") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +66,9 @@ def fetch_panglaodb(source: PanglaodbSource, store: Store) -> None:
         As `fetch_url`, or if what came is not of PanglaoDB's form; where there are several samples, it names those
         that failed.
     """
-    get = partial(_keep, store, user_agent=source.user_agent, size_limit=panglaodb.LIMITS["clusters"])
-    for place in source.tables.values():
-        if is_address(place):
-            get(place)
+    tables = {place: _fetch_table(role, place, source, store) for role, place in source.tables.items()}
+    samples = samples_of(source, tables.__getitem__)
     faults: list[tuple[Sample, SourceError]] = []
-    samples = samples_of(source, get)
     for sample in samples:
         try:
             _fetch_sample(sample, source, store)
@@ -82,6 +78,14 @@ def fetch_panglaodb(source: PanglaodbSource, store: Store) -> None:
         raise faults[0][1]
     if faults:
         raise _lacking(faults, len(samples))
+
+
+def _fetch_table(role: str, place: str, source: PanglaodbSource, store: Store) -> Path:
+    """File of a table that serves all samples; one of one's own lies where its path says."""
+    if not is_address(place):
+        return Path(place)
+    check = panglaodb.TABLES[role]
+    return _keep(store, place, source.user_agent, size_limit=panglaodb.LIMITS["clusters"], check=check)
 
 
 def _fetch_sample(sample: Sample, source: PanglaodbSource, store: Store) -> None:

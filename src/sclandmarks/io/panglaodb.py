@@ -241,6 +241,9 @@ def _word(tissue: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(tissue)}(?!\w)", re.IGNORECASE)
 
 
+TABLES: dict[str, Callable[[Path], object]] = {"metadata": read_metadata, "annotations": read_annotations}
+
+
 def packaged_samples() -> list[Sample]:
     """The 29 human colon and prostate samples of PanglaoDB, from its metadata; the table comes with this package."""
     place = files("sclandmarks.resources").joinpath("panglaodb_human_colon_prostate.tsv")

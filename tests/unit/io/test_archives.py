@@ -97,3 +97,22 @@ def test_a_cut_tar_is_refused(tmp_path: Path) -> None:
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_inside_an_archive_is_our_error_whatever_packed_it(tmp_path: Path, method: int) -> None:
+    path, content = tmp_path / "a.zip", bytes(range(256)) * 40
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("p/counts.csv", content)
+    whole = bytearray(path.read_bytes())
+    n_refused = 0
+    for place in range(45, len(whole) - 100, max(1, len(whole) // 40)):
+        spoilt = whole.copy()
+        spoilt[place] ^= 0xFF
+        path.write_bytes(spoilt)
+        try:
+            extract(path, "p/counts.csv", tmp_path / "out")
+        except SourceError as error:
+            assert error.__notes__ == [f"archive: {path}"]
+            n_refused += 1
+    assert n_refused > 10

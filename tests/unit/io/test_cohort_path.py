@@ -256,6 +256,35 @@ def test_the_table_of_annotations_stands_in_for_the_pages(site: Site, monkeypatc
     assert read_matrix(paths.raw("table"), "count").cells["cell_type"].to_list() == pages["cell_type"].to_list()
 
 
+@pytest.mark.parametrize("table", ["metadata", "annotations"])
+def test_a_message_in_place_of_a_table_is_neither_kept_nor_pinned(site: Site, table: str) -> None:
+    site.files["/message.txt"] = b"<html>Come back later</html>"
+    url = f"{site.root}/message.txt"
+    choose(site, gut=dict(QUERY))
+    entries = yaml.safe_load(paths.DATASETS.read_text())
+    entries["gut"]["source"][table] = url
+    paths.DATASETS.write_text(yaml.safe_dump(entries))
+    with pytest.raises(SourceError, match="fields in line 1"):
+        fetch()
+    assert not paths.DATASETS_LOCK.exists() or url not in read_pins(paths.DATASETS_LOCK)
+    assert not list(paths.FETCHED.rglob("message*"))
+
+
+def test_a_table_of_ones_own_is_used_where_it_lies(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("own").mkdir()
+    Path("own/metadata.txt").write_text(site.metadata)
+    choose(site, gut=dict(QUERY))
+    paths.DATASETS.write_text(paths.DATASETS.read_text().replace(site.table, "own/metadata.txt"))
+    fetch()
+    assert site.n_asked == 3 * len(SAMPLES)
+    ingest(monkeypatch)
+    assert read("provenance").height == len(SAMPLES)
+    Path("own/metadata.txt").write_text(site.metadata.replace("Prostate", "Testis").replace("Colonoid", "Prostate"))
+    fetch()
+    ingest(monkeypatch)
+    assert read("provenance")["sample"].to_list() == ["SRA1_SRS1", "SRA1_SRS2", "SRA9_SRS9"]
+
+
 def test_a_list_of_samples_in_its_own_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     choose(site, gut={"kind": "panglaodb", "samples": ["SRA2/SRS3", "SRA1/SRS1"]})
     fetch()
