@@ -14,6 +14,7 @@ import yaml
 
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError, SourceError
+from sclandmarks.io import cohorts
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.io.raw import READERS
 from sclandmarks.io.raw.common import Origin
@@ -53,7 +54,7 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "read_isolated", read_here)
+    monkeypatch.setattr(cohorts, "read_isolated", read_here)
     caplog.set_level(logging.INFO)
 
     def run() -> str:

@@ -17,8 +17,8 @@ from sclandmarks.io.matrices import write_matrix
 from sclandmarks.io.panglaodb import Sample, tissue_asked
 from sclandmarks.io.panglaodb_samples import one_of, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
-from sclandmarks.io.raw import READERS
 from sclandmarks.io.raw.common import UNKNOWN, Origin
+from sclandmarks.io.raw.isolated import read_isolated
 from sclandmarks.io.registry import Dataset, Recipe
 from sclandmarks.io.sources import files_of
 from sclandmarks.io.tables import write_table
@@ -115,7 +115,7 @@ def write(folder: Path, made: Made) -> None:
 def _read(part: Part, fetched: Fetched) -> ExpressionMatrix:
     with TemporaryDirectory(prefix="ingest-") as temporary:
         files = files_of(part.dataset, Path(temporary), fetched)
-        return READERS[part.dataset.reader.format](files, part.dataset.reader, part.origin)
+        return read_isolated(files, part.dataset.reader, part.origin)
 
 
 def _with_own_samples(matrix: ExpressionMatrix, part: Part) -> ExpressionMatrix:
