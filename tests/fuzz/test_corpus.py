@@ -1,16 +1,14 @@
-"""The corpus of bad files through the stage's own function: an error that names the file, nothing half-written."""
+"""The corpus of bad files through what the stage does: an error that names the file, nothing half-written."""
 
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,11 +20,16 @@ from pydantic import TypeAdapter
 
 from sclandmarks import paths
 from sclandmarks.errors import DataError, SclandmarksError
+from sclandmarks.io import cohorts
+from sclandmarks.io.fetched import Fetched
+from sclandmarks.io.ingest import ingest
 from sclandmarks.io.matrices import read_matrix
+from sclandmarks.io.places import FileSource
 from sclandmarks.io.raw import READERS, Reader
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.isolated import read_isolated
-from sclandmarks.io.registry import Dataset, FileSource
+from sclandmarks.io.registry import Dataset, Recipe
+from sclandmarks.matrix import ExpressionMatrix
 
 REPOSITORY = Path(__file__).parents[2]
 BOMB_BYTES = 50_000_000
@@ -36,16 +39,6 @@ BOMBS = 30
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
     return samples(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture(scope="module")
-def stage() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ingest", REPOSITORY / "pipelines" / "ingest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -60,14 +53,16 @@ def dataset(sample: Sample) -> Dataset:
     return Dataset.model_validate(words | {"source": source, "reader": sample.settings})
 
 
-def ingest(
-    stage: ModuleType, monkeypatch: pytest.MonkeyPatch, sample: Sample, reads: Callable[..., Any] | None = None
-) -> None:
-    """The stage's function, with the files of the sample; readers in this process unless told otherwise."""
-    monkeypatch.setattr(stage, "fetch", lambda *_: sample.files)
-    here = lambda files, settings, origin: READERS[settings.format](files, settings, origin)  # noqa: E731
-    monkeypatch.setattr(stage, "read_isolated", reads or here)
-    stage.ingest("mine", dataset(sample), paths.raw("mine"))
+def read_here(files: dict[str, Path], settings: Any, origin: Origin) -> ExpressionMatrix:
+    return READERS[settings.format](files, settings, origin)
+
+
+def ingest_sample(monkeypatch: pytest.MonkeyPatch, sample: Sample, reads: Callable[..., Any] = read_here) -> None:
+    """What the stage does, with the files of the sample; readers in this process unless told otherwise."""
+    monkeypatch.setattr(cohorts, "files_of", lambda *_: sample.files)
+    monkeypatch.setattr(cohorts, "read_isolated", reads)
+    entry = dataset(sample)
+    ingest(Recipe("mine", entry, {"mine": entry}), paths.raw("mine"), Fetched())
 
 
 def check_refused(error: SclandmarksError, sample: Sample, says: str) -> None:
@@ -85,17 +80,17 @@ def check_matrix() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_bad_file_is_refused_or_read_right(
-    sound: dict[str, Sample], stage: ModuleType, place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    sound: dict[str, Sample], place: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     case = CASES[name]
     sample = sound[case.sample].copy(place / "own")
     case.edit(sample)
     if case.says == RIGHT:
-        ingest(stage, monkeypatch, sample)
+        ingest_sample(monkeypatch, sample)
         check_matrix()
     else:
         with pytest.raises(SclandmarksError) as caught:
-            ingest(stage, monkeypatch, sample)
+            ingest_sample(monkeypatch, sample)
         check_refused(caught.value, sample, case.says)
     assert not list(place.rglob("executed"))
     assert not list(place.rglob("escaped.txt"))
@@ -146,18 +141,18 @@ def bomb(beginning: bytes) -> bytes:
     ],
 )
 def test_a_gzip_bomb_ends_at_the_limit(
-    sound: dict[str, Sample], stage: ModuleType, place: Path, monkeypatch: pytest.MonkeyPatch, name: str,
+    sound: dict[str, Sample], place: Path, monkeypatch: pytest.MonkeyPatch, name: str,
     member: str, beginning: bytes,
 ) -> None:  # fmt: skip
     sample = sound[name].copy(place / "own")
     file_of(sample, member).write_bytes(bomb(beginning))
     monkeypatch.setenv("SCLANDMARKS_READ_GB", "0.5")
     with pytest.raises(DataError) as caught:
-        ingest(stage, monkeypatch, sample, read_isolated)
+        ingest_sample(monkeypatch, sample, read_isolated)
     check_refused(caught.value, sample, "at most 0.5 GB of memory|at most|2\\^|shape|rows, columns")
 
 
-def test_an_r_workspace_with_a_call_is_data(sound: dict[str, Sample], place: Path, stage: ModuleType) -> None:
+def test_an_r_workspace_with_a_call_is_data(sound: dict[str, Sample], place: Path) -> None:
     """`sm` is the call system("touch executed"), as R would keep it unevaluated, or run it as a promise."""
     call = R["ints"](6) + R["ints"](1) + R["char"]("system") + R["ints"](2) + R["char_vector"](["touch executed"])
     promise = R["ints"](5) + R["ints"](254) + R["ints"](254) + call + R["ints"](254)

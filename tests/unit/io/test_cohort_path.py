@@ -22,7 +22,10 @@ from sclandmarks.errors import DataError, SourceError
 from sclandmarks.io.archives import read_pins, sha256_of
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.io.panglaodb import addresses, file_names
+from sclandmarks.io.raw import READERS
+from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.tables import read_table
+from sclandmarks.matrix import ExpressionMatrix
 
 SERVER = runpy.run_path(str(Path(__file__).parent / "panglaodb_site.py"))
 Made, Site = SERVER["Made"], SERVER["Site"]
@@ -36,6 +39,16 @@ SAMPLES = [
 QUERY: dict[str, Any] = {"kind": "panglaodb", "species": "Homo sapiens", "tissue": ["Colon", "Prostate"]}
 ABOUT = {"title": "t", "organism": "Homo sapiens", "tissue": "several", "citation": "c", "licence": "l"}
 READER = {"format": "panglaodb"}
+
+
+@pytest.fixture(autouse=True)
+def reads_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read without a process of its own, which takes half a second; tests/fuzz/test_corpus.py starts it."""
+
+    def read(files: dict[str, Path], settings: Any, origin: Origin) -> ExpressionMatrix:
+        return READERS[settings.format](files, settings, origin)
+
+    monkeypatch.setattr("sclandmarks.io.cohorts.read_isolated", read)
 
 
 @pytest.fixture
