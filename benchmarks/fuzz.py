@@ -30,7 +30,7 @@ from fuzz_samples import Sample, samples
 
 COLUMNS = {
     "error": "errors", "same": "same matrix", "other": "other sound matrix", "wrong": "WRONG", "crash": "crashes",
-    "hang": "hangs", "memory": "memory", "contained": "seen as DataError",
+    "hang": "hangs", "memory": "memory", "contained": "contained",
 }  # fmt: skip
 LOST = ("crash", "hang", "memory")
 CHECKED = 3
