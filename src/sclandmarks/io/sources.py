@@ -11,6 +11,7 @@ from sclandmarks.errors import SchemaError, SourceError
 from sclandmarks.io.archives import extract, sha256_of
 from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import MatrixFile
+from sclandmarks.io.own_files import FOLDERS, check_readable, content_sha256, contents
 from sclandmarks.io.panglaodb import Sample, write_annotations
 from sclandmarks.io.panglaodb_samples import cell_types_of, is_address, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
@@ -58,15 +59,12 @@ def files_in_place(source: FileSource, folder: Path, fetched: Fetched) -> dict[s
     Raises
     ------
     SourceError
-        If a file is missing, or is not the one its sha256 promises.
+        If a file is missing, may not be read, is a folder or device, or is not the one its sha256 promises.
     """
-    for path in source.files.values():
-        if not path.is_file():
-            raise SourceError(
-                f"a file {path}", "none there", "Correct `source` in datasets.yaml, or put the file there."
-            )
+    for role, path in source.files.items():
+        check_readable(path, folder=role == "counts")
     path = source.files["counts"]
-    if source.sha256 and (got := sha256_of(path)) != source.sha256:
+    if source.sha256 and (got := content_sha256(path)) != source.sha256:
         raise SourceError(
             f"{path} with sha256 {source.sha256}",
             got,
@@ -148,7 +146,9 @@ def files_of(dataset: Dataset, folder: Path, fetched: Fetched) -> dict[str, Path
     SourceError
         If they are not there, or are not what was promised.
     """
-    return SOURCES[dataset.source.kind](dataset.source, folder, fetched)
+    files = SOURCES[dataset.source.kind](dataset.source, folder, fetched)
+    check_readable(files["counts"], folder=dataset.reader.format in FOLDERS)
+    return files
 
 
 def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
@@ -157,8 +157,8 @@ def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        `entry`: digest of the entry. For each file of one's own that is there, and each that was fetched, its role ->
-        SHA-256 of its content; the role comes behind the sample where there are several, and behind the member of a
+        `entry`: digest of the entry. For each file or folder of one's own that is there, barcodes and features beside a
+        matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes behind the sample where there are several, and behind the member of a
         cohort.
     """
     record = {"entry": recipe.digest()}
@@ -172,7 +172,7 @@ def _contents(dataset: Dataset, fetched: Fetched) -> Iterator[tuple[str, str]]:
     """Role and SHA-256 of every file of a data set that is there."""
     source = dataset.source
     if isinstance(source, FileSource):
-        yield from ((role, sha256_of(path)) for role, path in source.files.items() if path.is_file())
+        yield from contents(source.files, dataset.reader.format).items()
     elif isinstance(source, UrlSource):
         yield from _fetched(source.addresses, fetched)
     elif isinstance(source, PanglaodbSource):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -15,6 +15,7 @@ from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import Section
 
 MATRIX, BARCODES, FEATURES = ("matrix.mtx",), ("barcodes.tsv",), ("features.tsv", "genes.tsv")
+OTHERS = {"barcodes": BARCODES, "features": FEATURES}
 ENDINGS = ("", ".gz", ".zst")
 
 
@@ -63,20 +64,42 @@ def read_tenx_mtx(files: Mapping[str, Path], settings: TenxMtxSettings, origin: 
         return to_matrix(X_CG, barcodes, CellLabels(), genes, origin)
 
 
+def beside(files: Mapping[str, Path]) -> dict[str, Path]:
+    """Role (`counts`, `barcodes`, `features`) -> file, of those that are there, where `read_tenx_mtx` finds them."""
+    given = files["counts"]
+    matrix = next(_there(given, "", MATRIX), None) if given.is_dir() else given
+    if matrix is None:
+        return {}
+    found = {role: files.get(role) or next(_there(matrix.parent, _prefix(matrix), names), None)
+             for role, names in OTHERS.items()}  # fmt: skip
+    return {"counts": matrix} | {role: path for role, path in found.items() if path}
+
+
 def _places(files: Mapping[str, Path]) -> tuple[Path, dict[str, Path]]:
     """Matrix, and role -> path of the other two."""
     given = files["counts"]
     matrix = _find(given, "", MATRIX) if given.is_dir() else given
-    prefix = matrix.name.partition(MATRIX[0])[0] if MATRIX[0] in matrix.name else ""
-    others = {"barcodes": BARCODES, "features": FEATURES}
-    return matrix, {role: files.get(role) or _find(matrix.parent, prefix, names) for role, names in others.items()}
+    return matrix, {
+        role: files.get(role) or _find(matrix.parent, _prefix(matrix), names) for role, names in OTHERS.items()
+    }
+
+
+def _prefix(matrix: Path) -> str:
+    return matrix.name.partition(MATRIX[0])[0] if MATRIX[0] in matrix.name else ""
+
+
+def _wanted(folder: Path, prefix: str, names: tuple[str, ...]) -> list[Path]:
+    return [folder / f"{prefix}{name}{ending}" for name in names for ending in ENDINGS]
+
+
+def _there(folder: Path, prefix: str, names: tuple[str, ...]) -> Iterator[Path]:
+    return (path for path in _wanted(folder, prefix, names) if path.is_file())
 
 
 def _find(folder: Path, prefix: str, names: tuple[str, ...]) -> Path:
-    wanted = [folder / f"{prefix}{name}{ending}" for name in names for ending in ENDINGS]
-    for path in wanted:
-        if path.is_file():
-            return path
+    for path in _there(folder, prefix, names):
+        return path
+    wanted = _wanted(folder, prefix, names)
     there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
     raise DataError(f"{' or '.join(path.name for path in wanted)} in {folder}", there, "Put the file there.")
 
