@@ -106,12 +106,13 @@ def read_zarr(files: Mapping[str, Path], settings: ZarrSettings, origin: Origin)
         As `read_h5ad`.
     """
     path = files["counts"]
-    with naming(path, origin), reading("a readable .zarr folder, or zip of one"), _zarr_group(path) as group:
+    with naming(path, origin), reading("a readable .zarr folder, or zip of one"), zarr_group(path) as group:
         return _read(group, settings, origin)
 
 
 @contextmanager
-def _zarr_group(path: Path) -> Iterator[Any]:
+def zarr_group(path: Path) -> Iterator[Any]:
+    """Open a zarr folder, or a zip file of one, for reading."""
     import zarr
 
     if path.is_dir():

@@ -24,7 +24,9 @@ INT32 = np.iinfo(np.int32)
 REMEDY = "Get the file again, or write it again with `scipy.io.mmwrite`."
 
 
-class _Size(NamedTuple):
+class Size(NamedTuple):
+    """What the header says, and the line it says it in."""
+
     n_rows: int
     n_columns: int
     n_entries: int
@@ -60,7 +62,7 @@ def read_market(path: Path) -> sparse.csr_matrix:
     """
     try:
         with open_text(path) as file:
-            size = _header(file)
+            size = read_size(file)
             _check_possible(path, size)
             entries = _collect(line_blocks(file, b"", BLOCK_BYTES), size)
     except BROKEN as error:
@@ -70,7 +72,14 @@ def read_market(path: Path) -> sparse.csr_matrix:
     return _turned_over(entries, size)
 
 
-def _header(file: IO[bytes]) -> _Size:
+def read_size(file: IO[bytes]) -> Size:
+    """Read the header of an open file.
+
+    Raises
+    ------
+    DataError
+        If it is of another kind, or its numbers are none.
+    """
     banner = file.readline(1 << 10)
     words = banner.decode("latin-1").lower().split()
     if words[:3] != ["%%matrixmarket", "matrix", "coordinate"] or words[3:] not in (
@@ -89,17 +98,17 @@ def _header(file: IO[bytes]) -> _Size:
     if min(n_rows, n_columns, n_entries) < 0 or max(n_rows, n_columns) > INT32.max:
         got = f"{n_rows} x {n_columns} with {n_entries}"
         raise DataError("rows and columns from 0 to 2147483647", got, REMEDY)
-    return _Size(n_rows, n_columns, n_entries, number)
+    return Size(n_rows, n_columns, n_entries, number)
 
 
-def _check_possible(path: Path, size: _Size) -> None:
+def _check_possible(path: Path, size: Size) -> None:
     """Refuse a header that promises more than the file can hold, before room is made for it."""
     most = path.stat().st_size * MOST_GZIP_SAVES // SHORTEST_LINE + 1
     if size.n_entries > most:
         raise DataError(f"{size.n_entries} entries, as the header says", "a file too short for them", REMEDY)
 
 
-def _collect(blocks: Iterator[bytes], size: _Size) -> _Entries:
+def _collect(blocks: Iterator[bytes], size: Size) -> _Entries:
     rows, columns = (np.empty(size.n_entries, dtype=np.int32) for _ in range(2))
     values: NDArray[Any] = np.empty(size.n_entries, dtype=np.int32)
     end, line = 0, size.line + 1
@@ -145,7 +154,7 @@ def _numbers(lines: bytes, kind: pl.DataType) -> _Entries:
     return _Entries(*(column.to_numpy() for column in frame.get_columns()))
 
 
-def _check_range(block: _Entries, size: _Size) -> None:
+def _check_range(block: _Entries, size: Size) -> None:
     for name, places, n in (("row", block.rows, size.n_rows), ("column", block.columns, size.n_columns)):
         if places.size and (places.min() < 1 or places.max() > n):
             got = int(places.min() if places.min() < 1 else places.max())
@@ -159,7 +168,7 @@ def _fits(values: NDArray[Any]) -> bool:
     return bool(((values == np.rint(values)) & (np.abs(values) <= INT32.max)).all())
 
 
-def _turned_over(entries: _Entries, size: _Size) -> sparse.csr_matrix:
+def _turned_over(entries: _Entries, size: Size) -> sparse.csr_matrix:
     """Rows of the result are the file's columns; where these rise, as 10x writes them, nothing is sorted."""
     rows, columns, values = entries
     shape = (size.n_columns, size.n_rows)

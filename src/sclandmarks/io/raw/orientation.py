@@ -50,14 +50,15 @@ def detect(columns: Sequence[str], rows: Sequence[str]) -> Orientation:
 
 def gene_share(names: Sequence[str]) -> float:
     """Fraction of names that are Ensembl gene ids, or symbols, current or retired, of human genes in any case."""
-    known = _known_symbols()
+    known = known_symbols()
     return sum(name.upper() in known or bool(ENSEMBL.match(name) or VERSIONED.search(name)) for name in names) / max(
         len(names), 1
     )
 
 
 @cache
-def _known_symbols() -> frozenset[str]:
+def known_symbols() -> frozenset[str]:
+    """Symbols of human genes, current and retired, in capitals."""
     retired = retired_symbols()
     landmarks = l1000_landmarks()
     symbols = {*retired, *retired.values(), *landmarks["symbol"], *landmarks["current_symbol"]}

@@ -55,7 +55,7 @@ def read_tenx_mtx(files: Mapping[str, Path], settings: TenxMtxSettings, origin: 
     with naming(places["barcodes"], origin):
         barcodes = [row[0] for row in _rows(places["barcodes"])]
     with naming(places["features"], origin):
-        features = _features(_rows(places["features"]))
+        features = read_features(places["features"])
     with naming(matrix, origin):
         X_CF = read_market(matrix)
         _check_shape(X_CF.shape, len(barcodes), len(features.ids))
@@ -108,7 +108,15 @@ def _rows(path: Path) -> list[list[str]]:
     return [line.split("\t") for line in read_lines(path)]
 
 
-def _features(rows: list[list[str]]) -> Features:
+def read_features(path: Path) -> Features:
+    """Read features.tsv or genes.tsv: an id, a symbol and a type in each line, the last two optional.
+
+    Raises
+    ------
+    DataError
+        If lines differ in length, or the file is broken.
+    """
+    rows = _rows(path)
     lengths = {len(row) for row in rows}
     if len(lengths) > 1:
         raise DataError("as many fields in each line", f"{min(lengths)} to {max(lengths)}", "Get the file again.")

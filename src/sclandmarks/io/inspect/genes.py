@@ -1,0 +1,113 @@
+"""What kind of names the genes of a file have, and which landmarks are among them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+from sclandmarks.genes import ENSEMBL, l1000_landmarks, measured_landmarks
+from sclandmarks.io.inspect.look import Problem
+from sclandmarks.io.raw.orientation import VERSIONED, known_symbols
+
+MOST, FEW = 0.9, 0.1
+SOME_SYMBOLS = 0.02
+HUMAN, MOUSE = "Homo sapiens", "Mus musculus"
+
+
+class GeneIds(NamedTuple):
+    """Names of genes.
+
+    Parameters
+    ----------
+    kind : str
+        `Ensembl ids`, `symbols`, `symbols with Ensembl ids`, a mixture, or names that are neither.
+    organism : str or None
+        `Homo sapiens`, `Mus musculus`, both joined by `+`; None if the names do not say.
+    versions : bool
+        Whether ids carry versions.
+    n_seen : int
+        Genes looked at.
+    n_repeated : int
+        Of them, those that are the same gene as another.
+    n_landmarks, n_l1000 : int
+        Landmarks of L1000 among them, and all.
+    """
+
+    kind: str
+    organism: str | None
+    versions: bool
+    n_seen: int
+    n_repeated: int
+    n_landmarks: int
+    n_l1000: int
+
+
+def describe_genes(genes: pl.DataFrame) -> GeneIds:
+    """Say what the genes of a file are called, see `GeneIds`.
+
+    Parameters
+    ----------
+    genes : polars.DataFrame
+        As `raw.common.named_genes` makes it.
+    """
+    originals, symbols = genes["original"].to_list(), genes["symbol"].to_list()
+    n = max(len(originals), 1)
+    bare = [bool(ENSEMBL.match(name)) for name in originals]
+    joined = [bool(VERSIONED.search(name)) for name in originals]
+    return GeneIds(
+        _kind(sum(bare) / n, sum(joined) / n, _known(symbols) / n, _with_ids(genes) / n),
+        _organism(genes),
+        any("." in name and (ENSEMBL.match(name) or VERSIONED.search(name)) for name in originals),
+        len(originals),
+        len(originals) - genes["gene_id"].n_unique(),
+        len(measured_landmarks(genes)),
+        l1000_landmarks().height,
+    )
+
+
+def gene_problems(ids: GeneIds) -> list[Problem]:
+    """What is wrong with, or to be known of, these genes."""
+    found = []
+    if ids.n_repeated:
+        found.append(Problem(f"{ids.n_repeated:,} genes are there more than once",
+                             "Add up or drop the rows of the same gene, or give the file's Ensembl ids."))  # fmt: skip
+    if ids.organism and MOUSE in ids.organism:
+        what = "genes of mouse" if ids.organism == MOUSE else "genes of human and mouse"
+        remedy = "Choose one genome, or take the panels of L1000 out of params.yaml."
+        found.append(Problem(what, remedy, fatal=False))
+    elif not ids.n_landmarks and ids.n_seen:
+        found.append(Problem("no landmark of L1000 is among the genes",
+                             "Check that the genes have Ensembl ids or symbols.", fatal=False))  # fmt: skip
+    return found
+
+
+def _kind(bare: float, joined: float, known: float, with_ids: float) -> str:
+    if joined > MOST or (with_ids > MOST and bare < FEW):
+        return "symbols with Ensembl ids"
+    if bare > MOST:
+        return "Ensembl ids"
+    if bare < FEW:
+        return "symbols" if known > SOME_SYMBOLS else "names that are neither symbols nor Ensembl ids"
+    return "Ensembl ids and symbols, mixed"
+
+
+def _known(symbols: list[str]) -> int:
+    return sum(symbol.upper() in known_symbols() for symbol in symbols)
+
+
+def _with_ids(genes: pl.DataFrame) -> int:
+    """Genes with an id in the file: what the L1000 table adds to symbols is left out by its share."""
+    return genes["ensembl_id"].len() - genes["ensembl_id"].null_count()
+
+
+def _organism(genes: pl.DataFrame) -> str | None:
+    """By Ensembl ids; without them by the case of known symbols, GAPDH or Gapdh."""
+    symbols, known = genes["symbol"].to_list(), known_symbols()
+    ids = [gene for gene in genes["ensembl_id"].to_list() if gene]
+    human = sum(gene.startswith("ENSG") for gene in ids) + sum(name in known for name in symbols)
+    mouse = sum(gene.startswith("ENSMUSG") for gene in ids)
+    mouse += sum(name[:1].isupper() and name[1:] == name[1:].lower() != name[1:].upper() and name.upper() in known
+                 for name in symbols)  # fmt: skip
+    there = [name for name, n in ((HUMAN, human), (MOUSE, mouse)) if n > FEW * max(human + mouse, 1)]
+    return " + ".join(there) if max(human, mouse) > SOME_SYMBOLS * genes.height else None
