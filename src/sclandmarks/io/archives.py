@@ -16,7 +16,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -77,6 +77,21 @@ def add_pin(lock: Path, url: str, sha256: str) -> None:
         As `read_pins`.
     """
     write_json(lock, read_pins(lock) | {url: sha256, "version": 1})
+
+
+def drop_pins(lock: Path, urls: Iterable[str]) -> None:
+    """Forget what these addresses gave; one process at a time. A lock without any other address is removed.
+
+    Raises
+    ------
+    SourceError
+        As `read_pins`.
+    """
+    left = {url: sha256 for url, sha256 in read_pins(lock).items() if url not in set(urls)}
+    if left:
+        write_json(lock, left | {"version": 1})
+    else:
+        lock.unlink(missing_ok=True)
 
 
 def is_kept(path: Path, sha256: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from sclandmarks.io.raw.text import NEWLINE
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon"}
 LONGEST = 1 << 27
 MOST_VALUES = 1 << 21
+SAMPLE = re.compile(r'^"?[SED]RA\d+"?,"?([SED]RS\d+|notused)"?,')
 BLANKS = "Save it with commas or tabs between the fields."
 
 
@@ -90,7 +92,7 @@ def _separator(header: bytes, first: bytes, fault: str | None) -> str:
         lines = [line.decode("utf-8-sig").rstrip("\r\n") for line in (header, first)]
     except UnicodeDecodeError as error:
         raise DataError("text in UTF-8", f"the byte 0x{error.object[error.start]:02x}", "Save it as UTF-8.") from error
-    fits = {mark: n for mark in SEPARATORS if (n := _n_numbers(lines, mark))}
+    fits = {} if SAMPLE.match(lines[1]) else {mark: n for mark in SEPARATORS if (n := _n_numbers(lines, mark))}
     if fits:
         return max(fits, key=lambda mark: fits[mark])
     raise _no_table(*lines)
@@ -114,6 +116,9 @@ def _is_number(text: str) -> bool:
 
 def _no_table(header: str, first: str) -> DataError:
     words = first.split()
+    if SAMPLE.match(first):
+        return DataError("a table of counts", "PanglaoDB's cell types of clusters",
+                         "Give the counts, a .RData; this file goes with them (`--annotations`).")  # fmt: skip
     if not first:
         return DataError("a header and rows of numbers", f"a single line, {header[:60]!r}", EXPORT)
     if len(words) > 2 and all(map(_is_number, words[1:])):

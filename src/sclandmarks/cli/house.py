@@ -1,4 +1,4 @@
-"""The command line, for people; stages never go through it."""
+"""Commands about the house: where things are, what runs, whether this machine is fit."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ import sys
 
 import click
 
-from sclandmarks import __version__, paths
+from sclandmarks import paths
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def main() -> None:
-    """Choose landmark genes from single-cell RNA-seq and infer the others.
-
-    The main job is `make repro` (or `dvc repro`) in the root of the repository.
-    """
-
-
-@main.command()
+@click.command()
 def where() -> None:
     """Say where the page, the metrics, the panels and the MLflow UI are."""
     rows = [
@@ -34,7 +25,7 @@ def where() -> None:
         click.echo(f"{name:8} {path.resolve()}  ({state})")
 
 
-@main.command()
+@click.command()
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say otherwise.")
 def ui(port: int, host: str) -> None:
@@ -56,7 +47,7 @@ def ui(port: int, host: str) -> None:
     os.execve(sys.executable, [*command, *place, "--workers", "1"], os.environ | environment)  # noqa: S606
 
 
-@main.command()
+@click.command()
 def datasets() -> None:
     """List the data sets of datasets.yaml."""
     from sclandmarks.io.registry import load_registry
@@ -67,7 +58,7 @@ def datasets() -> None:
             click.echo(f"{name:12} {entry.title}: {entry.tissue}, {entry.organism}. {entry.citation}")
 
 
-@main.command()
+@click.command()
 def doctor() -> None:
     """Check this machine: Python, libraries, device, disk, settings."""
     from sclandmarks.runtime.doctor import findings
