@@ -52,9 +52,9 @@ def _entry_options(command: Command) -> Command:
 @click.option("--json", "as_json", is_flag=True, help="All that is found, as JSON.")
 @_role_options
 def inspect(file: Path, as_json: bool, **roles: str | None) -> None:
-    """Say what a file or folder of counts is, and what to add to datasets.yaml.
+    """Say what a file or folder of counts is.
 
-    Exit code 1 where it cannot be read as it is.
+    Also what to add to datasets.yaml, and what stands in the way. Exit code 1 where it cannot be read as it is.
     """
     import json
 

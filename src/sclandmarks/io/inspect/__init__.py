@@ -12,9 +12,10 @@ from sclandmarks.io.inspect.columns import NAMES
 from sclandmarks.io.inspect.entry import as_yaml, make_entry, name_of
 from sclandmarks.io.inspect.genes import GeneIds, describe_genes, gene_problems
 from sclandmarks.io.inspect.look import Column, Look, Matrix, Problem
-from sclandmarks.io.inspect.magic import Kind, sniff
-from sclandmarks.io.own_files import files_in
+from sclandmarks.io.inspect.magic import CUT, Kind, sniff
+from sclandmarks.io.own_files import accessible, files_in
 from sclandmarks.io.raw import Reader
+from sclandmarks.io.raw.common import reading
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def inspect(path: Path, files: Mapping[str, Path] | None = None) -> Inspection:
     """
     try:
         kind = sniff(path)
-        look = _look(path, kind, dict(files or {}))
+        with accessible(path), reading("a whole file of counts", CUT):
+            look = _look(path, kind, dict(files or {}))
     except SclandmarksError as error:
         error.add_note(f"file {path}")
         raise

@@ -56,7 +56,7 @@ def describe_genes(genes: pl.DataFrame) -> GeneIds:
     bare = [bool(ENSEMBL.match(name)) for name in originals]
     joined = [bool(VERSIONED.search(name)) for name in originals]
     return GeneIds(
-        _kind(sum(bare) / n, sum(joined) / n, _known(symbols) / n, _with_ids(genes) / n),
+        _kind(sum(bare) / n, sum(joined) / n, _known(symbols) / n, _with_ids(genes)),
         _organism(genes),
         any("." in name and (ENSEMBL.match(name) or VERSIONED.search(name)) for name in originals),
         len(originals),
@@ -70,7 +70,7 @@ def gene_problems(ids: GeneIds) -> list[Problem]:
     """What is wrong with, or to be known of, these genes."""
     found = []
     if ids.n_repeated:
-        found.append(Problem(f"{ids.n_repeated:,} genes are there more than once",
+        found.append(Problem(f"repeated genes: {ids.n_repeated:,}",
                              "Add up or drop the rows of the same gene, or give the file's Ensembl ids."))  # fmt: skip
     if ids.organism and MOUSE in ids.organism:
         what = "genes of mouse" if ids.organism == MOUSE else "genes of human and mouse"
@@ -96,9 +96,10 @@ def _known(symbols: list[str]) -> int:
     return sum(symbol.upper() in known_symbols() for symbol in symbols)
 
 
-def _with_ids(genes: pl.DataFrame) -> int:
-    """Genes with an id in the file: what the L1000 table adds to symbols is left out by its share."""
-    return genes["ensembl_id"].len() - genes["ensembl_id"].null_count()
+def _with_ids(genes: pl.DataFrame) -> float:
+    """Part of the genes with an id, without landmarks, whose ids the table of L1000 may have added."""
+    others = genes.filter(~pl.col("ensembl_id").is_in(l1000_landmarks()["ensembl_id"]).fill_null(False))
+    return 1 - others["ensembl_id"].null_count() / others.height if others.height else 0.0
 
 
 def _organism(genes: pl.DataFrame) -> str | None:

@@ -107,6 +107,8 @@ def matrix_of(name: str, values: NDArray[Any]) -> Matrix:
     """Judge a matrix by some of its values."""
     if values.dtype.kind not in "biuf":
         return Matrix(name, f"values of type {values.dtype}", float("nan"))
+    if not values.size:
+        return Matrix(name, "no values", float("nan"))
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     return Matrix(name, fault(values), float(finite.max()) if finite.size else float("nan"))
 
@@ -114,7 +116,7 @@ def matrix_of(name: str, values: NDArray[Any]) -> Matrix:
 def repeated(kind: str, names: Sequence[str], remedy: str) -> list[Problem]:
     """Find names that are empty or there twice."""
     n_twice = len(names) - len(set(names))
-    found = [Problem(f"{n_twice:,} {kind} are there more than once", remedy)] if n_twice else []
+    found = [Problem(f"repeated {kind}: {n_twice:,}", remedy)] if n_twice else []
     if "" in names:
         found.append(Problem(f"one of the {kind} has no name", remedy))
     return found

@@ -13,6 +13,7 @@ from sclandmarks.io.raw.tenx_mtx import beside
 from sclandmarks.io.raw.text import BROKEN, GZIP, ZSTD, open_text
 
 HEAD = 1 << 16
+N_INNER = 3
 TAR_AT = 257
 TAKEN = (
     "Taken are h5ad, zarr, loom, 10x .h5 and .mtx, tables of text (CSV, TSV; plain, gzip or zstd), PanglaoDB's .RData."
@@ -96,7 +97,8 @@ def _folder(path: Path) -> Kind:
     if "counts" in beside({"counts": path}):
         return Kind("mtx")
     shown = ", ".join(sorted(names)[:8]) or "nothing"
-    inner = sorted(one.parent.relative_to(path).as_posix() for one in path.glob("**/matrix.mtx*"))[:3]
+    within = (one for depth in ("*", "*/*") for one in path.glob(f"{depth}/matrix.mtx*"))
+    inner = list(dict.fromkeys(one.parent.relative_to(path).as_posix() for one in within))[:N_INNER]
     remedy = f"Inspect {' or '.join(inner)} in it." if inner else "Name the file in it that holds the counts."
     raise DataError("a folder of 10x (matrix.mtx) or AnnData (zarr)", f"one with {shown}", remedy)
 

@@ -14,7 +14,7 @@ BUDGET = 1 << 28
 CHUNK = 1 << 22
 TRAILER = 4
 WRAP = 1 << 32
-TOLERANCE = 4.0
+TOLERANCE = 1.5
 
 
 class Packed:

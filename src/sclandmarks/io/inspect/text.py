@@ -100,7 +100,7 @@ def _separator(header: bytes, first: bytes, fault: str | None) -> str:
 
 def _n_numbers(lines: Sequence[str], separator: str) -> int:
     """Numbers in the first row, if both lines have as many fields; else none."""
-    head, one = (next(csv.reader([line], delimiter=separator), []) for line in lines)
+    head, one = (_split(line, separator) for line in lines)
     if len(one) < 2 or len(one) - len(head) not in (0, 1):
         return 0
     return sum(_is_number(text) for text in one[1:])
@@ -133,8 +133,12 @@ def _no_table(header: str, first: str) -> DataError:
 
 
 def _fields(line: bytes, separator: str) -> list[str]:
+    return _split(line.decode("utf-8-sig").rstrip("\r\n"), separator)
+
+
+def _split(line: str, separator: str) -> list[str]:
     csv.field_size_limit(LONGEST)
-    return next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], delimiter=separator), [])
+    return next(csv.reader([line], delimiter=separator), [])
 
 
 def _take(rows: _Rows, block: bytes, separator: str, n_columns: int) -> None:
