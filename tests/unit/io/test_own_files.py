@@ -97,9 +97,9 @@ def test_a_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch, t
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(SourceError, match="c.csv, readable; got Permission denied.*permissions"):
+    with pytest.raises(SourceError, match=r"c.csv, readable; got Permission denied.*permissions"):
         check_readable(path)
-    with pytest.raises(SourceError, match="c.csv, readable"), accessible(path):
+    with pytest.raises(SourceError, match=r"c.csv, readable"), accessible(path):
         path.open()
 
 

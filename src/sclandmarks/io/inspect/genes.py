@@ -98,7 +98,7 @@ def _known(symbols: list[str]) -> int:
 
 def _with_ids(genes: pl.DataFrame) -> float:
     """Part of the genes with an id, without landmarks, whose ids the table of L1000 may have added."""
-    others = genes.filter(~pl.col("ensembl_id").is_in(l1000_landmarks()["ensembl_id"]).fill_null(False))
+    others = genes.filter(~pl.col("ensembl_id").is_in(l1000_landmarks()["ensembl_id"].implode()).fill_null(False))
     return 1 - others["ensembl_id"].null_count() / others.height if others.height else 0.0
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sclandmarks.errors import DataError
 from sclandmarks.io.inspect.features import kept_features
 from sclandmarks.io.inspect.look import Look, Problem, count_problems, matrix_of, repeated_barcodes
-from sclandmarks.io.inspect.packed import Packed
+from sclandmarks.io.inspect.packed import Packed, cut_problems
 from sclandmarks.io.raw.features import Features
 from sclandmarks.io.raw.market import Size, read_size
 from sclandmarks.io.raw.tenx_mtx import beside, read_features
@@ -64,10 +64,10 @@ def _matrix(path: Path) -> tuple[Size, NDArray[np.float64], list[Problem]]:
         for block in packed.blocks():
             n_entries += block.count(NEWLINE) + (not block.endswith(NEWLINE))
             parts.append(_values(block) if not parts else np.empty(0))
-        problems = []
-        if packed.fault or packed.is_cut() or (packed.exact and n_entries < size.n_entries):
-            what = f": {n_entries:,} of {size.n_entries:,} entries" if packed.exact else ""
-            problems.append(Problem(f"the file is cut or damaged{what}", "Get the file again."))
+        problems = cut_problems(packed)
+        if packed.exact and not packed.fault and n_entries != size.n_entries:
+            what = f"{n_entries:,} entries where the header says {size.n_entries:,}"
+            problems.append(Problem(f"the file is cut or damaged: {what}", "Get the file again."))
     return size, np.concatenate(parts) if parts else np.empty(0), problems
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+from sclandmarks.io.inspect.look import Problem
 from sclandmarks.io.raw.text import BROKEN, NEWLINE
 
-BUDGET = 1 << 28
-"""Unpacked bytes that are looked at."""
 CHUNK = 1 << 22
 TRAILER = 4
 WRAP = 1 << 32
@@ -35,11 +34,11 @@ class Packed:
         What the unpacking ended with, where the file is cut or damaged.
     """
 
-    def __init__(self, path: Path, packing: str, budget: int = BUDGET) -> None:
+    def __init__(self, path: Path, packing: str, budget: int) -> None:
         self.packing, self.budget, self.size = packing, budget, path.stat().st_size
         self.raw: IO[bytes] = path.open("rb")
         self.file = _unpacking(self.raw, packing)
-        self.exact, self.n_read = False, 0
+        self.exact, self.n_read, self.n_given, self._at = False, 0, 0, 0
         self.fault: str | None = None
         self._path = path
 
@@ -57,6 +56,7 @@ class Packed:
             self.fault, self.exact = str(error), True
             return b""
         self.n_read += len(line)
+        self.n_given += len(line)
         return line
 
     def blocks(self) -> Iterator[bytes]:
@@ -65,11 +65,14 @@ class Packed:
         while self.n_read < self.budget and (chunk := self._read()):
             lines, newline, tail = chunk.rpartition(NEWLINE)
             if newline:
+                self.n_given += len(rest) + len(lines) + 1
                 yield rest + lines + newline
                 rest = tail
             else:
                 rest += chunk
+        self._at, n_read = self.raw.tell(), self.n_read
         self.exact = self.exact or not self._read()
+        self.n_read = n_read
         if rest.strip() and self.exact and not self.fault:
             yield rest
 
@@ -83,10 +86,10 @@ class Packed:
         return chunk
 
     def times(self) -> float:
-        """How many times as long the whole file is as what was read, about."""
+        """How many times as long the whole file is as the lines that were given, about; known after `blocks`."""
         if self.exact:
             return 1.0
-        return max(self.size / max(self.raw.tell(), 1), 1.0)
+        return max(self.size / max(self._at, 1) * self.n_read / max(self.n_given, 1), 1.0)
 
     def is_cut(self) -> bool:
         """Whether a gzip file of which the end was not read seems to lack it.
@@ -100,9 +103,19 @@ class Packed:
             has_members = file.read(4)[3] & 4
             file.seek(-TRAILER, 2)
             length = int.from_bytes(file.read(TRAILER), "little")
-        expected = self.n_read * self.times()
+        expected = self.n_given * self.times()
         ratios = [(length + n * WRAP) / expected for n in range(int(expected // WRAP) + 2)]
         return not has_members and length > 0 and not any(1 / TOLERANCE < one < TOLERANCE for one in ratios)
+
+
+def cut_problems(packed: Packed) -> list[Problem]:
+    """Say that a file ended too early, or that one whose end was not read may."""
+    if packed.fault:
+        return [Problem(f"the file is cut or damaged: {packed.fault}", "Get the file again.")]
+    if packed.is_cut():
+        what = "the file may be cut: its end, which was not read, looks wrong"
+        return [Problem(what, "Compare its size with the publisher's.", fatal=False)]
+    return []
 
 
 def _unpacking(raw: IO[bytes], packing: str) -> Any:

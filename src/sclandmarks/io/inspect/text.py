@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from sclandmarks.errors import DataError
 from sclandmarks.io.inspect.look import Look, Problem, count_problems, matrix_of, repeated_barcodes
 from sclandmarks.io.inspect.magic import EXPORT, TAKEN
-from sclandmarks.io.inspect.packed import Packed
+from sclandmarks.io.inspect.packed import Packed, cut_problems
 from sclandmarks.io.raw.common import named_genes
 from sclandmarks.io.raw.orientation import detect
 from sclandmarks.io.raw.text import NEWLINE
 
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon"}
+BUDGET = 1 << 28
 LONGEST = 1 << 27
 MOST_VALUES = 1 << 21
 SAMPLE = re.compile(r'^"?[SED]RA\d+"?,"?([SED]RS\d+|notused)"?,')
@@ -50,7 +51,7 @@ def look_at_table(path: Path, packing: str) -> Look:
     DataError
         If it is text of another kind: prose, names alone, a table of labels, or not UTF-8.
     """
-    with Packed(path, packing) as packed:
+    with Packed(path, packing, BUDGET) as packed:
         header, first = packed.first_line(), packed.first_line()
         separator = _separator(header, first, packed.fault)
         head, one = _fields(header, separator), _fields(first, separator)
@@ -60,11 +61,9 @@ def look_at_table(path: Path, packing: str) -> Look:
         for block in packed.blocks():
             _take(rows, block, separator, len(columns))
         n_rows = len(rows.names) if packed.exact else round(len(rows.names) * packed.times())
-        cut, exact = packed.fault or packed.is_cut(), packed.exact
-    problems = [Problem(f"the file is cut or damaged: {cut}", "Get the file again.")] if packed.fault else []
-    problems += [Problem("the file seems to be cut: its end is not that of a gzip file", "Get the file again.")] if (
-        cut and not packed.fault) else []  # fmt: skip
-    return _look(columns, rows, separator, n_rows, exact, problems + _row_problems(rows))
+        exact, problems = packed.exact, cut_problems(packed)
+    problems += _row_problems(rows)
+    return _look(columns, rows, separator, n_rows, exact, problems)
 
 
 def _look(columns: list[str], rows: _Rows, separator: str, n_rows: int, exact: bool, problems: list[Problem]) -> Look:
