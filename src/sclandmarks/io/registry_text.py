@@ -58,6 +58,7 @@ def with_datasets(text: str, names: Sequence[str]) -> str:
         raise ParamsError("a list data.datasets in params.yaml", "none", MEND)
     end = node.end_mark.index if node.flow_style or not node.value else node.value[-1].end_mark.index
     listed = yaml.safe_dump(list(names), default_flow_style=True, width=float("inf")).strip()
+    listed = listed if node.flow_style else f"  {listed}"  # a list in lines may stand where its key does
     return text[: node.start_mark.index] + listed + _aligned(text[end:], end - node.start_mark.index - len(listed))
 
 
