@@ -119,19 +119,16 @@ def _from_disk(name: str, files: dict[str, Path], options: Mapping[str, Any]) ->
 
 
 def _from_web(name: str, files: dict[str, str], options: Mapping[str, Any]) -> None:
-    from tempfile import gettempdir
-
-    from sclandmarks.io.adopt import Wish, adopt, check_free, forgotten_on_failure, web_source
+    from sclandmarks.io.adopt import Wish, adopt, check_free, fetched_aside, web_source
     from sclandmarks.io.inspect import inspect as look
-    from sclandmarks.io.sources import fetch_url
 
     source = web_source(files)
     check_free(Wish(name, {}, replace=options["replace"]))
-    with forgotten_on_failure(list(files.values())):
-        fetched = fetch_url(source, Path(gettempdir()))
-        found = look(fetched["counts"], {role: path for role, path in fetched.items() if role != "counts"})
+    with fetched_aside(source) as fetched:
+        here = {role: fetched.path(url) for role, url in source.addresses.items()}
+        found = look(here.pop("counts"), here)
         entry = _entry(found, options) | {"source": source.model_dump(mode="json", exclude_defaults=True)}
-        adopted = adopt(Wish(name, entry, replace=options["replace"], use=options["use"]))
+        adopted = adopt(Wish(name, entry, replace=options["replace"], use=options["use"], fetched=fetched))
     _tell(name, adopted, options["use"])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
@@ -16,12 +17,16 @@ from sclandmarks import paths
 from sclandmarks.errors import ParamsError, SourceError
 from sclandmarks.io.archives import drop_pins, read_pins
 from sclandmarks.io.atomic import write_text
+from sclandmarks.io.fetch import fetch_url
+from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.ingest import ingest
 from sclandmarks.io.inspect.entry import as_yaml
 from sclandmarks.io.own_copy import aside, copy_files, put_in_place
-from sclandmarks.io.registry import Dataset, UrlSource, load_registry, parse_registry
+from sclandmarks.io.places import UrlSource
+from sclandmarks.io.registry import Dataset, Recipe, choose, load_registry, parse_registry
 from sclandmarks.io.registry_text import names_in, with_datasets, with_entry
-from sclandmarks.io.sources import LOCK, folder_of, is_current
+from sclandmarks.io.sources import is_current
+from sclandmarks.io.store import Store, folder_of
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import Name, describe, load_params
 
@@ -48,6 +53,8 @@ class Wish:
         Whether a data set of this name may be there.
     use : bool
         Whether params.yaml is to name this data set, and no other.
+    fetched : Fetched
+        Files of web servers that the source names, see `fetched_aside`.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Wish:
     how: How = "copy"
     replace: bool = False
     use: bool = False
+    fetched: Fetched = field(default_factory=Fetched)
 
 
 @dataclass(frozen=True)
@@ -84,14 +92,38 @@ def adopt(wish: Wish) -> Adopted:
         entry = wish.entry
         if wish.files and wish.how != "in-place":
             entry = entry | {"source": _copied(wish, undo, done)}
-        dataset = parse_registry({wish.name: entry})[wish.name]
+        parse_registry({wish.name: entry})  # its errors name the keys
+        dataset = Dataset.model_validate(entry)
         with aside(paths.STATE / "ingest" / wish.name) as folder:
-            matrix = ingest(wish.name, dataset, folder / wish.name)
+            matrix = ingest(_recipe(wish.name, dataset), folder / wish.name, wish.fetched)
             paths.RAW.mkdir(parents=True, exist_ok=True)
             put_in_place(folder / wish.name, paths.raw(wish.name), undo, done)
         _register(wish, entry)
         undo.pop_all()
     return Adopted(dataset, matrix)
+
+
+def _recipe(name: str, dataset: Dataset) -> Recipe:
+    return Recipe(name, dataset, {name: dataset})
+
+
+@contextmanager
+def fetched_aside(source: UrlSource) -> Iterator[Fetched]:
+    """Fetch the files of web servers: kept in state/downloads, where stage `fetch` finds them, and shown to the block.
+
+    If the block fails, what came is removed; a download that was cut is kept, to go on where it was.
+
+    Raises
+    ------
+    SourceError
+        As `fetch.fetch_url`.
+    """
+    paths.STATE.mkdir(exist_ok=True)
+    with forgotten_on_failure(list(source.addresses.values())), TemporaryDirectory(dir=paths.STATE) as folder:
+        store = Store(Path(folder))
+        fetch_url(source, store)
+        store.finish()
+        yield Fetched(Path(folder))
 
 
 def web_source(addresses: Mapping[str, str]) -> UrlSource:
@@ -129,7 +161,9 @@ def only_one(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def forgotten_on_failure(urls: list[str], downloads: Path = paths.DOWNLOADS, lock: Path = LOCK) -> Iterator[None]:
+def forgotten_on_failure(
+    urls: list[str], downloads: Path = paths.DOWNLOADS, lock: Path = paths.DATASETS_LOCK
+) -> Iterator[None]:
     """Remove what the block fetched from these addresses, and what it noted of them, if it fails.
 
     A download that was cut is kept, to go on where it was.
@@ -184,7 +218,7 @@ def _register(wish: Wish, entry: dict[str, Any]) -> None:
         choice = with_datasets(_text(paths.PARAMS), [wish.name]) if wish.use else None
         write_text(paths.DATASETS, after)
         try:
-            if not is_current(paths.raw(wish.name), load_registry()[wish.name]):
+            if not is_current(paths.raw(wish.name), choose(load_registry(), [wish.name])[wish.name], wish.fetched):
                 raise SourceError(
                     f"{wish.name} as it was read", "another content", "Leave the files alone, and try again."
                 )

@@ -157,9 +157,9 @@ def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        `entry`: digest of the entry. For each file or folder of one's own that is there, barcodes and features beside a
-        matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes behind the sample where there are several, and behind the member of a
-        cohort.
+        `entry`: digest of the entry. For each file or folder of one's own that is there, barcodes and features beside
+        a matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes
+        behind the sample where there are several, and behind the member of a cohort.
     """
     record = {"entry": recipe.digest()}
     for name, dataset in recipe.members.items():

@@ -17,10 +17,12 @@ from sclandmarks.errors import DataError, ParamsError, SclandmarksError, SourceE
 from sclandmarks.io import adopt as module
 from sclandmarks.io.adopt import Wish, adopt, forgotten_on_failure, only_one, web_source
 from sclandmarks.io.archives import add_pin, read_pins
+from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.io.own_copy import aside, copy_files, put_in_place
-from sclandmarks.io.registry import load_registry
-from sclandmarks.io.sources import folder_of, is_current
+from sclandmarks.io.registry import choose, load_registry
+from sclandmarks.io.sources import is_current as is_current_recipe
+from sclandmarks.io.store import folder_of
 
 REPOSITORY = Path(__file__).parents[3]
 WORDS = {"title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l"}
@@ -49,6 +51,10 @@ def wish(tmp_path: Path, name: str = "mine", **changes: Any) -> Wish:
     return Wish(**{"name": name, "entry": entry, "files": files} | changes)  # type: ignore[arg-type]
 
 
+def is_current(name: str) -> bool:
+    return is_current_recipe(paths.raw(name), choose(load_registry(), [name])[name], Fetched())
+
+
 def tree(root: Path) -> Tree:
     """Every file but locks, and every folder, by its path."""
     return {
@@ -68,7 +74,7 @@ def test_all_of_it_is_done(tmp_path: Path, project: Path) -> None:
     assert dataset.source.files == {"counts": Path("own/mine/c.csv"), "labels": Path("own/mine/l.csv")}
     assert Path("own/mine/c.csv").read_bytes() == (tmp_path / "c.csv").read_bytes()
     assert read_matrix(paths.raw("mine"), "count").cells["cell_type"].to_list() == ["T", "B"]
-    assert is_current(paths.raw("mine"), dataset)
+    assert is_current("mine")
     assert not list(project.rglob("*.part"))
     assert (tmp_path / "c.csv").is_file()
 
@@ -171,7 +177,7 @@ def test_a_name_or_folder_that_is_there_is_refused_and_replaced_when_asked(tmp_p
         adopt(wish(tmp_path))
     adopted = adopt(wish(tmp_path, replace=True))
     assert adopted.matrix.X_CG.toarray().tolist() == [[7, 0], [0, 5]]
-    assert is_current(paths.raw("mine"), load_registry()["mine"])
+    assert is_current("mine")
     assert len(list(Path("own").iterdir())) == 1
     assert not list(project.rglob("*.part"))
     Path("own/hand").mkdir()

@@ -19,10 +19,11 @@ import yaml
 from scipy import sparse
 
 from sclandmarks.errors import DataError, SourceError
+from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.inspect import Inspection, column_roles, inspect
 from sclandmarks.io.raw import READERS
 from sclandmarks.io.registry import parse_registry
-from sclandmarks.io.sources import fetch
+from sclandmarks.io.sources import files_of
 from sclandmarks.matrix import ExpressionMatrix
 
 TESTS = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ GENES = ["A1BG", "GAPDH", "AATF", "CDK4"]
 def read(found: Inspection, folder: Path) -> ExpressionMatrix:
     """Read a file by the lines that were proposed for it."""
     (dataset,) = parse_registry(yaml.safe_load(found.yaml)).values()
-    return READERS[dataset.reader.format](fetch(dataset, folder), dataset.reader, dataset.origin("mine"))
+    return READERS[dataset.reader.format](files_of(dataset, folder, Fetched()), dataset.reader, dataset.origin("mine"))
 
 
 @pytest.fixture(params=WRITERS)
