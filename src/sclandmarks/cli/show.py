@@ -20,9 +20,11 @@ def page(found: Inspection) -> str:
 
 
 def _facts(found: Inspection) -> Iterator[str]:
-    about = "".join([found.about, f", {found.packing}" if found.packing else "", f", {size(found.n_bytes)}"])
-    yield _line("format", about)
-    yield _line("shape", f"{found.n_cells:,} cells x {found.n_genes:,} genes{'' if found.exact else ', estimated'}")
+    packing = f", {found.packing}" if found.packing else ""
+    yield _line("format", f"{found.about}{packing}, {size(found.n_bytes)}")
+    about = "" if found.exact else "about "
+    n_cells, n_genes = (n if found.exact else int(float(f"{n:.3g}")) for n in (found.n_cells, found.n_genes))
+    yield _line("shape", f"{about}{n_cells:,} cells x {n_genes:,} genes")
     yield _line("layout", found.layout)
     ids = found.genes
     words = [ids.kind, *(["with versions"] if ids.versions else []), ids.organism or "organism not recognised"]

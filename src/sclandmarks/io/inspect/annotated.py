@@ -65,8 +65,17 @@ def index(table: Any) -> list[str]:
     name = str(table.attrs.get("_index", "index"))
     if name not in table:
         raise DataError(f"an index {name}", f"a table with {', '.join(table) or 'nothing'}", "Get the file again.")
-    element = table[name]
-    return texts(element["values"][()] if hasattr(element, "keys") else element[()])
+    return _texts(table[name])
+
+
+def _texts(element: Any) -> list[str]:
+    """Values of a column, whether stored plainly, with a mask, or as codes of categories."""
+    if not hasattr(element, "keys"):
+        return texts(element[()])
+    if "categories" not in element:
+        return texts(element["values"][()])
+    names = _texts(element["categories"])
+    return [names[code] if 0 <= code < len(names) else "" for code in element["codes"][()]]
 
 
 def cell_columns(table: Any) -> Iterator[Column]:
@@ -83,7 +92,7 @@ def _levels(table: Any, name: str) -> Sequence[Any] | None:
     element, legacy = table[name], f"__categories/{name}"
     if (hasattr(element, "keys") and "categories" in element) or legacy in table:
         codes, named = (element, table[legacy]) if legacy in table else (element["codes"], element["categories"])
-        names = texts(named["values"][()] if hasattr(named, "keys") else named[()])
+        names = _texts(named)
         return [names[code] for code in np.unique(codes[()]) if 0 <= code < len(names)]
     values = element.get("values") if hasattr(element, "keys") else element
     if values is None or values.ndim != 1 or not is_annotation(np.dtype(values.dtype)):
@@ -97,11 +106,7 @@ def _values(table: Any, name: str | None) -> list[str] | None:
         return None
     if name == "index":
         return index(table)
-    element = table[name]
-    if hasattr(element, "keys") and "categories" in element:
-        names = texts(element["categories"][()])
-        return [names[code] if code >= 0 else "" for code in element["codes"][()]]
-    return texts(element["values"][()] if hasattr(element, "keys") else element[()])
+    return _texts(table[name])
 
 
 def _naming(var: Any, names: list[str]) -> tuple[str | None, str | None]:

@@ -143,6 +143,21 @@ def test_every_matrix_and_column_of_anndata_is_described(form: str, tmp_path: Pa
     assert matrix.genes["symbol"].to_list() == GENES
 
 
+@pytest.mark.parametrize("index", ["var", "obs"])
+def test_an_index_of_categories_is_read(index: str, tmp_path: Path) -> None:
+    path = annotated(tmp_path)
+    with h5py.File(path, "a") as file:
+        table = file[index]
+        names = table[table.attrs["_index"]]
+        values = list(names["values"][()] if hasattr(names, "keys") else names[()])
+        group = table.create_group("named")
+        group["categories"], group["codes"] = values, np.arange(len(values), dtype=np.int8)
+        table.attrs["_index"] = "named"
+    found = inspect(path)
+    assert (found.n_cells, found.n_genes) == (60, 4)
+    assert found.genes.kind == "Ensembl ids"
+
+
 def test_anndata_before_columns_is_explained(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5ad", "w") as file:
         file["X"] = np.ones((2, 2))
