@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -55,9 +57,41 @@ def test_the_floor_is_spearman_browns_of_dense_halves() -> None:
     variance = log10_of(dense).var(axis=0)
     found = floor_of(COUNTS)
     np.testing.assert_allclose(found.r_G, r, atol=1e-12)
-    np.testing.assert_allclose(found.reliability_G, 2 * r / (1 + r), atol=1e-12)
     np.testing.assert_allclose(found.variance_G, variance, rtol=1e-10)
-    np.testing.assert_allclose(found.floor_G, (1 - 2 * r / (1 + r)) * variance, rtol=1e-9)
+    np.testing.assert_allclose(found.floor_G, found.calibration_G * (1 - 2 * r / (1 + r)) * variance, rtol=1e-9)
+    np.testing.assert_allclose(found.reliability_G, 1 - found.floor_G / variance, atol=1e-12)
+
+
+def test_the_calibration_is_what_smaller_depths_show() -> None:
+    """Reference, one bin of genes: true over estimated floor at a half and a quarter of the depth, half^2 / quarter."""
+    counts, factors = drawn(programmes(150, 40, 2000)), []
+    cells, genes = np.arange(150), np.arange(40)
+    levels = [counts]
+    for level in range(3):
+        half = levels[level].copy()
+        half.data = thin(levels[level], Thinning(0, 0, level), cells, genes)
+        levels.append(half)
+    values = [log10_of(level.toarray()) for level in levels]
+    rests = [log10_of((above - below).toarray()) for above, below in pairwise(levels)]
+    for level in (1, 2):
+        known = ((values[level] - rests[level - 1]) ** 2).mean(axis=0) / 2
+        a, b, y = values[level + 1], rests[level], values[level]
+        share = ((a - b) ** 2).mean(axis=0) / 4 / ((a + b) / 2).var(axis=0)
+        factors.append(known.sum() / (share * y.var(axis=0)).sum())
+    found = noise_floor(blocks(counts), 1e4, 10, n_repeats=1, seed=0)
+    np.testing.assert_allclose(found.calibration_G, factors[0] ** 2 / factors[1], rtol=1e-9)
+
+
+def test_genes_of_like_expression_share_a_calibration() -> None:
+    """120 genes make two bins of 60, in the order of their mean; genes without reads do no harm."""
+    counts = drawn(programmes(300, 120, 500)).tolil()
+    counts[:, 3] = 0
+    found = floor_of(counts.tocsr())
+    mean = log10_of(counts.toarray()).mean(axis=0)
+    assert len(set(found.calibration_G)) == 2
+    low, high = (set(found.calibration_G[half]) for half in np.split(np.argsort(mean, kind="stable"), 2))
+    assert len(low) == len(high) == 1
+    assert np.isfinite(found.calibration_G).all()
 
 
 def test_one_repeat_is_close_to_the_correlation_of_the_halves() -> None:
@@ -98,7 +132,8 @@ def test_a_resample_is_the_floor_of_the_cells_drawn() -> None:
     for floor_G, variance_G, weights_C in zip(found.floor_NG, found.variance_NG, weights_NC, strict=True):
         rows = np.repeat(np.arange(150), weights_C.astype(int))
         repeated = floor_of(COUNTS[rows], cells_C=rows)
-        np.testing.assert_allclose(floor_G, repeated.floor_G, rtol=2e-3, atol=1e-6)
+        same = found.calibration_G / repeated.calibration_G  # kept as over all cells
+        np.testing.assert_allclose(floor_G, repeated.floor_G * same, rtol=2e-3, atol=1e-6)
         np.testing.assert_allclose(variance_G, repeated.variance_G, rtol=2e-3, atol=1e-6)
 
 

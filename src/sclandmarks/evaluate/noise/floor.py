@@ -7,15 +7,20 @@ With a, b the log-normalised halves of a gene in a cell and y its value at full 
     1 - rho  = D / T,   floor = (1 - rho) var(y)
 
 which is Spearman and Brown's rho = 2 r / (1 + r) with r = cov(a, b) / (mean of both variances). D and T are averaged
-over repeats before the quotient is taken. The floor is never negative; rho may be, and is not cut, so that sums
-over genes are not pushed up.
+over repeats before the quotient is taken.
+
+y is not the average of a and b: the logarithm bends. How far that misleads is seen one level down, where the answer
+is known: the same estimate from halves of a, for the floor at half depth, beside 2 D, which is that floor without
+any assumption. Their ratio, pooled over genes of like expression at half and at a quarter of the depth, is carried
+on to full depth (`calibration_G`). The floor is never negative; rho may be, and is not cut, so that sums over genes
+are not pushed up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +38,8 @@ IntArray = NDArray[np.int64]
 Numbers = NDArray[np.floating]
 
 TINY = 1e-12
+LEVELS = 3  # full depth, a half, a quarter
+GENES_A_BIN, MOST_BINS = 50, 20
 
 
 @dataclass(frozen=True)
@@ -44,28 +51,32 @@ class NoiseFloor:
     n_cells : int
     variance_G : numpy.ndarray, shape (n_genes,)
         Variance of the log-normalised values.
-    reliability_G : numpy.ndarray, shape (n_genes,)
-        rho: the part of the variance that is not sampling noise; NaN for a gene without variance. Not cut at 0.
+    r_G : numpy.ndarray, shape (n_genes,)
+        Correlation of the halves; NaN for a gene without variance.
+    calibration_G : numpy.ndarray, shape (n_genes,)
+        What Spearman and Brown's floor is multiplied with.
     floor_G : numpy.ndarray, shape (n_genes,)
-        (1 - rho) x variance; 0 for a gene without variance.
+        calibration x (1 - 2 r / (1 + r)) x variance; 0 for a gene without variance.
     floor_RG : numpy.ndarray, shape (n_repeats, n_genes)
         Of every repeat of the thinning alone.
     floor_NG, variance_NG : numpy.ndarray of float32, shape (n_bootstrap, n_genes)
-        In every resample of the cells; n_bootstrap is 0 without weights.
+        In every resample of the cells, at the calibration of all; n_bootstrap is 0 without weights.
     """
 
     n_cells: int
     variance_G: FloatArray
-    reliability_G: FloatArray
+    r_G: FloatArray
+    calibration_G: FloatArray
     floor_G: FloatArray
     floor_RG: FloatArray
     floor_NG: Float32Array
     variance_NG: Float32Array
 
-    @cached_property
-    def r_G(self) -> FloatArray:
-        """Correlation of the halves of every gene, rho / (2 - rho)."""
-        return np.asarray(self.reliability_G / (2 - self.reliability_G))
+    @property
+    def reliability_G(self) -> FloatArray:
+        """rho, the part of the variance that is not sampling noise; NaN for a gene without variance, not cut at 0."""
+        varies = self.variance_G > 0
+        return np.where(varies, 1 - self.floor_G / np.where(varies, self.variance_G, 1), np.nan)
 
     def floor_N(self, genes: IntArray | None = None) -> FloatArray:
         """Mean floor of these genes in every resample, shape (n_bootstrap,)."""
@@ -170,9 +181,11 @@ def _rows(batches: Batches, rows: IntArray) -> Iterator[sparse.csr_matrix]:
 
 
 class _Sums:
-    """Sums over cells of what the floor is made of: y, y^2 at full depth; s, s^2 and d of the halves.
+    """Sums over cells of y, y^2, s, s^2 and d, for every repeat and level.
 
-    s = (a + b) / 2, d = (a - b)^2 / 4; s, s^2 and d are averaged over repeats before they are weighted.
+    y is a value, s = (a + b) / 2 and d = (a - b)^2 / 4 are of its halves. At level 0 y is the value at full depth,
+    at level 1 it is the first half of that, and so on. At level 0 the five are averaged over repeats and weighted
+    for every resample.
     """
 
     def __init__(
@@ -184,12 +197,11 @@ class _Sums:
         cells_C: IntArray | None,
         genes_G: IntArray | None,
     ) -> None:
-        self.thinnings = [Thinning(seed, repeat) for repeat in range(n_repeats)]
+        self.seed, self.n_repeats = seed, n_repeats
         self.weights_NC = None if weights_NC is None else weights_NC.astype(np.float32)
         self.cells_C, self.genes_G = cells_C, np.arange(n_genes) if genes_G is None else genes_G
         n_bootstrap = 0 if weights_NC is None else len(weights_NC)
-        self.full_2G = np.zeros((2, n_genes))
-        self.halves_R3G = np.zeros((n_repeats, 3, n_genes))
+        self.sums_RL5G = np.zeros((n_repeats, LEVELS, 5, n_genes))
         self.resampled_5NG = np.zeros((5, n_bootstrap, n_genes), dtype=np.float32)
         self.n_cells = 0
         _same_length(self.genes_G, n_genes, "genes")
@@ -199,54 +211,63 @@ class _Sums:
         here = slice(self.n_cells, self.n_cells + block.shape[0])
         cells_B = np.arange(here.start, here.stop) if self.cells_C is None else self.cells_C[here]
         _same_length(cells_B, block.shape[0], "cells")
-        y = log_values(block.data.astype(np.int64), block.indptr, scale, base)
-        self.full_2G += [_columns(block, y), _columns(block, y**2)]
-        mean_3 = np.zeros((3, len(y)))
-        for sums_3G, thinning in zip(self.halves_R3G, self.thinnings, strict=True):
-            parts = _halves(block, thin(block, thinning, cells_B, self.genes_G), scale, base)
-            sums_3G += [_columns(block, part) for part in parts]
-            mean_3 += np.asarray(parts) / len(self.thinnings)
-        self._resample(block, [y, y**2, *mean_3], here)
+        mean_5 = np.zeros((5, block.nnz))
+        for repeat, sums_L5G in enumerate(self.sums_RL5G):
+            for level, parts in enumerate(self._levels(block, cells_B, repeat, scale, base)):
+                sums_L5G[level] += [_columns(block, part) for part in parts]
+                mean_5 += np.asarray(parts) / self.n_repeats if level == 0 else 0
+        if self.weights_NC is not None:
+            self._resample(block, mean_5, self.weights_NC[:, here])
         self.n_cells = here.stop
 
-    def _resample(self, block: sparse.csr_matrix, parts: list[FloatArray], here: slice) -> None:
-        if self.weights_NC is None:
-            return
-        weights_NB = self.weights_NC[:, here]
+    def _levels(
+        self, block: sparse.csr_matrix, cells_B: IntArray, repeat: int, scale: float, base: LogBase
+    ) -> Iterator[list[FloatArray]]:
+        """Yield y, y^2, s, s^2 and d at the places of a block, of every level."""
+        whole = sparse.csr_matrix((block.data.astype(np.int64), block.indices, block.indptr), shape=block.shape)
+        y = log_values(whole.data, whole.indptr, scale, base)
+        for level in range(LEVELS):
+            half = thin(whole, Thinning(self.seed, repeat, level), cells_B, self.genes_G)
+            a, b = (log_values(part, whole.indptr, scale, base) for part in (half, whole.data - half))
+            s = (a + b) / 2
+            yield [y, y**2, s, s**2, (a - b) ** 2 / 4]
+            whole.data, y = half, a
+
+    def _resample(self, block: sparse.csr_matrix, parts_5: FloatArray, weights_NB: Float32Array) -> None:
         _same_length(weights_NB[0], block.shape[0], "weights")
-        for sums_NG, part in zip(self.resampled_5NG, parts, strict=True):
+        for sums_NG, part in zip(self.resampled_5NG, parts_5, strict=True):
             values = sparse.csr_matrix((part.astype(np.float32), block.indices, block.indptr), shape=block.shape)
             sums_NG += (values.T @ weights_NB.T).T
 
     def result(self) -> NoiseFloor:
         """Return the floor over all cells added."""
-        if self.weights_NC is not None:
-            _same_length(self.weights_NC[0], self.n_cells, "weights")
-        halves_3G = self.halves_R3G.mean(axis=0)
-        variance_G, noise_G = _quotient(np.concatenate([self.full_2G, halves_3G]) / self.n_cells)
-        repeats = [_quotient(np.concatenate([self.full_2G, part]) / self.n_cells) for part in self.halves_R3G]
-        floor_RG = np.array([variance * noise for variance, noise in repeats])
+        means_RL5G = self.sums_RL5G / self.n_cells
+        means_L5G = means_RL5G.mean(axis=0)
+        variance_G, noise_G = _variance_and_noise(means_L5G[0])
+        calibration_G = calibration(means_L5G)
+        repeats = [_variance_and_noise(means_5G) for means_5G in means_RL5G[:, 0]]
         variance_NG, noise_NG = self._resampled()
-        reliability_G = np.where(variance_G > 0, 1 - noise_G, np.nan)
         return NoiseFloor(
             n_cells=self.n_cells,
             variance_G=np.asarray(variance_G, dtype=np.float64),
-            reliability_G=reliability_G,
-            floor_G=np.asarray(variance_G * noise_G, dtype=np.float64),
-            floor_RG=floor_RG,
-            floor_NG=variance_NG * noise_NG,
-            variance_NG=variance_NG,
+            r_G=np.where(variance_G > 0, (1 - noise_G) / (1 + noise_G), np.nan),
+            calibration_G=calibration_G,
+            floor_G=variance_G * noise_G * calibration_G,
+            floor_RG=np.array([variance * noise for variance, noise in repeats]) * calibration_G,
+            floor_NG=np.asarray(variance_NG * noise_NG * calibration_G, dtype=np.float32),
+            variance_NG=np.asarray(variance_NG, dtype=np.float32),
         )
 
-    def _resampled(self) -> tuple[Float32Array, Float32Array]:
+    def _resampled(self) -> tuple[Numbers, Numbers]:
         if self.weights_NC is None:
-            return (np.zeros(self.resampled_5NG.shape[1:], dtype=np.float32),) * 2
+            return self.resampled_5NG[0], self.resampled_5NG[0]
+        _same_length(self.weights_NC[0], self.n_cells, "weights")
         self.resampled_5NG /= self.weights_NC.sum(axis=1)[:, None]
-        return _quotient(self.resampled_5NG)
+        return _variance_and_noise(self.resampled_5NG)
 
 
-def _quotient(means: Numbers) -> tuple[Numbers, Numbers]:
-    """Variance at full depth and 1 - rho of every gene, from the means of y, y^2, s, s^2 and d."""
+def _variance_and_noise(means: Numbers) -> tuple[Numbers, Numbers]:
+    """Variance of y and 1 - rho of every gene, from the means of y, y^2, s, s^2 and d; 0 and 0 without variance."""
     y, y2, s, s2, d = means
     least = 1e-5 if means.dtype == np.float32 else TINY
     variance, total = y2 - y**2, s2 - s**2
@@ -254,13 +275,33 @@ def _quotient(means: Numbers) -> tuple[Numbers, Numbers]:
     return np.where(varies, variance, 0), np.where(varies, d / np.where(varies, total, 1), 0)
 
 
-def _halves(
-    block: sparse.csr_matrix, half: IntArray, scale: float, base: LogBase
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    a = log_values(half, block.indptr, scale, base)
-    b = log_values(block.data - half, block.indptr, scale, base)
-    s = (a + b) / 2
-    return s, s**2, (a - b) ** 2 / 4
+def calibration(means_L5G: FloatArray) -> FloatArray:
+    """Factor on Spearman and Brown's floor at full depth, for every gene, pooled over genes of like expression.
+
+    At a half and at a quarter of the depth it is the true floor, 2 D of the level above, over the estimate from that
+    level's own halves; its logarithm goes on in a straight line over halvings, as half^2 / quarter.
+
+    Parameters
+    ----------
+    means_L5G : numpy.ndarray, shape (n_levels, 5, n_genes)
+        Means over cells of y, y^2, s, s^2 and d, as `_Sums` has them.
+    """
+    bin_G = _bins(means_L5G[0, 0])
+    factors = []
+    for above_5G, here_5G in pairwise(means_L5G):
+        variance_G, noise_G = _variance_and_noise(here_5G)
+        known, estimated = (np.bincount(bin_G, part) for part in (2 * above_5G[4], variance_G * noise_G))
+        usable = (known > 0) & (estimated > 0)
+        factors.append(np.where(usable, known / np.where(usable, estimated, 1), 1))
+    half, quarter = factors
+    return np.asarray(half**2 / quarter)[bin_G]
+
+
+def _bins(mean_G: FloatArray) -> IntArray:
+    """Number of the bin of every gene; bins hold equally many genes, in the order of the mean."""
+    n_bins = min(max(len(mean_G) // GENES_A_BIN, 1), MOST_BINS)
+    rank_G = np.argsort(np.argsort(mean_G, kind="stable"), kind="stable")
+    return rank_G * n_bins // len(mean_G)
 
 
 def _columns(block: sparse.csr_matrix, values: FloatArray) -> FloatArray:

@@ -1,6 +1,6 @@
 """Binomial thinning of counts into two independent halves, the same whatever the blocks of cells.
 
-The random bits of an entry are a hash of (seed, repeat, cell, gene), as in a counter-based generator, so that no
+The random bits of an entry are a hash of (seed, repeat, level, cell, gene), as in a counter-based generator, so that no
 order of cells, genes or blocks changes them. As many of k fair bits are one as a Binomial(k, 1/2) draw says.
 """
 
@@ -26,19 +26,25 @@ _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 @dataclass(frozen=True)
 class Thinning:
-    """Which draw: seed and repeat, and the numbers by which cells and genes are known.
+    """Which draw it is.
 
     Parameters
     ----------
     seed, repeat : int
+    level : int
+        0 halves the counts, 1 a half of them, and so on.
     """
 
     seed: int
     repeat: int
+    level: int = 0
 
     def key(self) -> KeyArray:
-        """Hash of seed and repeat, shape (1,)."""
-        return _mix(_mix(np.array([self.seed], dtype=np.uint64)) + np.array([self.repeat], dtype=np.uint64))
+        """Hash of all three, shape (1,)."""
+        key = np.zeros(1, dtype=np.uint64)
+        for part in (self.seed, self.repeat, self.level):
+            key = _mix(key + np.uint64(part))
+        return key
 
 
 def thin(
