@@ -39,6 +39,7 @@ Numbers = NDArray[np.floating]
 
 TINY = 1e-12
 LEVELS = 3  # full depth, a half, a quarter
+CALIBRATED = 3  # repeats that look below full depth; what they find is pooled over genes
 GENES_A_BIN, MOST_BINS = 50, 20
 
 
@@ -185,7 +186,7 @@ class _Sums:
 
     y is a value, s = (a + b) / 2 and d = (a - b)^2 / 4 are of its halves. At level 0 y is the value at full depth,
     at level 1 it is the first half of that, and so on. At level 0 the five are averaged over repeats and weighted
-    for every resample.
+    for every resample. Only the first repeats go below it.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ class _Sums:
         """Yield y, y^2, s, s^2 and d at the places of a block, of every level."""
         whole = sparse.csr_matrix((block.data.astype(np.int64), block.indices, block.indptr), shape=block.shape)
         y = log_values(whole.data, whole.indptr, scale, base)
-        for level in range(LEVELS):
+        for level in range(LEVELS if repeat < CALIBRATED else 1):
             half = thin(whole, Thinning(self.seed, repeat, level), cells_B, self.genes_G)
             a, b = (log_values(part, whole.indptr, scale, base) for part in (half, whole.data - half))
             s = (a + b) / 2
@@ -242,9 +243,8 @@ class _Sums:
     def result(self) -> NoiseFloor:
         """Return the floor over all cells added."""
         means_RL5G = self.sums_RL5G / self.n_cells
-        means_L5G = means_RL5G.mean(axis=0)
-        variance_G, noise_G = _variance_and_noise(means_L5G[0])
-        calibration_G = calibration(means_L5G)
+        variance_G, noise_G = _variance_and_noise(means_RL5G[:, 0].mean(axis=0))
+        calibration_G = calibration(means_RL5G[:CALIBRATED].mean(axis=0))
         repeats = [_variance_and_noise(means_5G) for means_5G in means_RL5G[:, 0]]
         variance_NG, noise_NG = self._resampled()
         return NoiseFloor(
