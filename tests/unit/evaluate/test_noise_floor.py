@@ -190,6 +190,16 @@ def test_pooling_takes_the_genes_asked_for() -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
+def test_at_another_variance_the_reliability_is_kept() -> None:
+    """Twice the variance, twice the floor; nothing for a gene that never varied."""
+    counts = COUNTS.tolil()
+    counts[:, 5] = 0
+    found = floor_of(counts.tocsr())
+    np.testing.assert_allclose(found.at_variance(found.variance_G), found.floor_G, rtol=1e-9)
+    np.testing.assert_allclose(found.at_variance(2 * found.variance_G), 2 * found.floor_G, rtol=1e-9)
+    assert found.at_variance(np.ones(80))[5] == 0
+
+
 def test_without_weights_there_is_no_interval() -> None:
     """The value alone; the spread over repeats is small beside it."""
     found = floor_of(COUNTS)

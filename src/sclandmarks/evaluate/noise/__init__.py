@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from sclandmarks.evaluate.noise.captured import Captured, captured, captured_interval
+from sclandmarks.evaluate.noise.captured import (
+    LEAST_EXPLAINABLE,
+    LEAST_OF_A_GENE,
+    Captured,
+    captured,
+    captured_interval,
+)
 from sclandmarks.evaluate.noise.floor import NoiseFloor, group_floors, noise_floor
 from sclandmarks.evaluate.noise.tables import noise_per_gene, noise_rows
 from sclandmarks.evaluate.noise.thinning import Thinning, log_values, thin
 
 __all__ = [
+    "LEAST_EXPLAINABLE",
+    "LEAST_OF_A_GENE",
     "Captured",
     "NoiseFloor",
     "Thinning",

@@ -11,7 +11,8 @@ from sclandmarks.evaluate.bootstrap import Interval, interval
 
 FloatArray = NDArray[np.float64]
 
-LEAST_EXPLAINABLE = 0.02
+LEAST_EXPLAINABLE = 0.02  # pooled over genes
+LEAST_OF_A_GENE = 0.1  # docs/noise-floor.md: a single gene below says nothing
 
 
 class Captured(NamedTuple):
@@ -32,7 +33,7 @@ def captured(mse: ArrayLike, mse_mean: ArrayLike, mse_floor: ArrayLike, least: f
     mse, mse_mean, mse_floor : array_like
         Errors of the predictor, of the training mean, and the noise floor; same cells, genes and scale.
     least : float
-        Least part of `mse_mean` above the floor.
+        Least part of `mse_mean` above the floor; take `LEAST_OF_A_GENE` for single genes.
     """
     mse, mse_mean, mse_floor = (np.asarray(part, dtype=np.float64) for part in (mse, mse_mean, mse_floor))
     above = mse_mean - mse_floor

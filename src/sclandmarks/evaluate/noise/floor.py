@@ -79,6 +79,13 @@ class NoiseFloor:
         varies = self.variance_G > 0
         return np.where(varies, 1 - self.floor_G / np.where(varies, self.variance_G, 1), np.nan)
 
+    def at_variance(self, variance_G: FloatArray) -> FloatArray:
+        """Floor of every gene in other cells in which it varies so much, (1 - rho) x variance; 0 without a rho.
+
+        For single genes: rho from all cells of the same population is steadier than from the test cells alone.
+        """
+        return np.where(np.isnan(self.reliability_G), 0, (1 - self.reliability_G) * variance_G)
+
     def floor_N(self, genes: IntArray | None = None) -> FloatArray:
         """Mean floor of these genes in every resample, shape (n_bootstrap,)."""
         return _mean_over(self.floor_NG, genes)
