@@ -74,14 +74,21 @@ def thin(
 
 def _fair_bits(counts: NDArray[np.int64], keys: KeyArray) -> NDArray[np.int64]:
     """How many of so many fair bits are one; the bits come in words of 64, each a hash of the key and its number."""
-    n_words = (counts + WORD - 1) // WORD
-    ends = np.cumsum(n_words)
-    entry = np.repeat(np.arange(len(counts)), n_words)
-    number = np.arange(len(entry)) - (ends - n_words)[entry]
-    n_bits = np.minimum(counts[entry] - WORD * number, WORD).astype(np.uint64)
-    words = _mix(keys[entry] + number.astype(np.uint64) * _GOLDEN) & (_ONES >> (np.uint64(WORD) - n_bits))
-    ones = np.concatenate([[0], np.cumsum(np.bitwise_count(words), dtype=np.int64)])
-    return np.asarray(ones[ends] - ones[ends - n_words])
+    ones = _ones_in_words(keys, np.minimum(counts, WORD))
+    large = np.flatnonzero(counts > WORD)
+    n_words = (counts[large] - 1) // WORD
+    entry = np.repeat(np.arange(len(large)), n_words)
+    number = np.arange(1, len(entry) + 1) - np.repeat(np.cumsum(n_words) - n_words, n_words)
+    n_bits = np.minimum(counts[large][entry] - WORD * number, WORD)
+    more = _ones_in_words(keys[large][entry] + number.astype(np.uint64) * _GOLDEN, n_bits)
+    ones[large] += np.bincount(entry, more, minlength=len(large)).astype(np.int64)
+    return ones
+
+
+def _ones_in_words(keys: KeyArray, n_bits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many of the first bits of the hash of each key are one."""
+    mask = np.where(n_bits > 0, _ONES >> (np.uint64(WORD) - np.maximum(n_bits, 1).astype(np.uint64)), 0)
+    return np.asarray(np.bitwise_count(_mix(keys) & mask.astype(np.uint64)), dtype=np.int64)
 
 
 def _mix(x: KeyArray) -> KeyArray:
