@@ -26,7 +26,8 @@ class IntervalParams(Section):
 
 
 class NoiseParams(Section):
-    """Thinnings of the counts that the noise floor is averaged over."""
+    """Thinnings of the counts that the noise floor is averaged over, and resamples of all cells for its table."""
 
     seed: Seed
     n_repeats: Positive
+    n_bootstrap: Annotated[Whole, Field(ge=20)]

@@ -9,7 +9,8 @@ from sclandmarks.schema.base import Column, Table
 NOISE = Table(
     "noise",
     (
-        Column("cells", pl.String, "all, or a cell type"),
+        Column("dataset", pl.String, "entry of datasets.yaml, or all"),
+        Column("cell_type", pl.String, "cell type, or all"),
         Column("n_cells", pl.Int64, "cells the floor is estimated on"),
         Column("n_genes", pl.Int64, "genes pooled"),
         Column("variance", pl.Float64, "mean variance of the log-normalised values"),
@@ -21,7 +22,7 @@ NOISE = Table(
         Column("explainable_high", pl.Float64, "upper end of its bootstrap interval", nullable=True),
         Column("repeat_spread", pl.Float64, "standard deviation of the floor over single thinnings", nullable=True),
     ),
-    key=("cells",),
+    key=("dataset", "cell_type"),
 )
 
 NOISE_PER_GENE = Table(

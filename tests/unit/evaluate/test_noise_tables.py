@@ -9,7 +9,15 @@ from scipy import sparse
 
 from sclandmarks import schema
 from sclandmarks.evaluate.bootstrap import resample_weights
-from sclandmarks.evaluate.noise import NoiseFloor, group_floors, noise_floor, noise_per_gene, noise_rows
+from sclandmarks.evaluate.noise import (
+    WHOLE,
+    NoiseFloor,
+    group_floors,
+    group_labels,
+    noise_floor,
+    noise_per_gene,
+    noise_rows,
+)
 from sclandmarks.matrix import MemoryBatches
 
 RNG = np.random.default_rng(0)
@@ -24,10 +32,11 @@ def floor_of(n_bootstrap: int) -> NoiseFloor:
 
 def test_rows_of_the_whole_and_of_types() -> None:
     """Pooled over the genes asked for, a row a set of cells."""
-    found, genes, labels = floor_of(50), np.array([2, 5]), ["x"] * 40 + ["y"] * 50
+    found, genes = floor_of(50), np.array([2, 5])
+    labels = group_labels(pl.DataFrame({"dataset": ["d"] * 90, "cell_type": ["x"] * 40 + ["y"] * 50}))
     groups = group_floors(MemoryBatches(COUNTS), labels, 1e4, 10, 3, 0, resample_weights(90, 50, 0))
-    table = schema.check(noise_rows([("all", found), *groups], genes, 0.9), schema.NOISE)
-    assert table["cells"].to_list() == ["all", "x", "y"]
+    table = schema.check(noise_rows([(WHOLE, found), *groups], genes, 0.9), schema.NOISE)
+    assert table.select("dataset", "cell_type").rows() == [("all", "all"), ("d", "x"), ("d", "y")]
     assert table["n_cells"].to_list() == [90, 40, 50]
     assert table["n_genes"].to_list() == [2, 2, 2]
     row = table.row(0, named=True)

@@ -12,6 +12,14 @@ from sclandmarks import schema
 from sclandmarks.evaluate.noise.floor import NoiseFloor
 
 WHOLE = "all"
+SEPARATOR = "\x1f"  # between data set and cell type, in neither
+
+
+def group_labels(cells: pl.DataFrame) -> list[str]:
+    """Group of every cell, its data set and cell type, for `group_floors`."""
+    return [
+        str(label) for label in cells.select(pl.concat_str("dataset", "cell_type", separator=SEPARATOR)).to_series()
+    ]
 
 
 def noise_rows(
@@ -22,7 +30,7 @@ def noise_rows(
     Parameters
     ----------
     floors : iterable of (str, NoiseFloor)
-        `all` and what `group_floors` yields, one at a time.
+        `all` and what `group_floors` yields for `group_labels`, one at a time.
     genes : numpy.ndarray of int64, optional
         Genes to pool, for example the common targets; all when None.
     confidence : float
@@ -34,9 +42,11 @@ def noise_rows(
 
 
 def _noise_row(name: str, found: NoiseFloor, genes: NDArray[np.int64] | None, confidence: float) -> dict[str, object]:
+    dataset, _, cell_type = name.partition(SEPARATOR)
     floor, explainable = found.floor_mse(genes, confidence), found.explainable(genes, confidence)
     return {
-        "cells": name,
+        "dataset": dataset,
+        "cell_type": cell_type or WHOLE,
         "n_cells": found.n_cells,
         "n_genes": len(found.floor_G) if genes is None else len(genes),
         "variance": float((found.variance_G if genes is None else found.variance_G[genes]).mean()),
