@@ -50,11 +50,10 @@ def test_the_floor_is_spearman_browns_of_dense_halves() -> None:
         half[places] = thin(COUNTS, Thinning(0, repeat), np.arange(150), np.arange(80))
         stacks.append((log10_of(half), log10_of(dense - half)))
     a, b = (np.concatenate([stack[i] for stack in stacks]) for i in range(2))
-    centre = (a + b).mean(axis=0) / 2
-    shared = ((a - centre) * (b - centre)).mean(axis=0)
-    spread = (((a - centre) ** 2 + (b - centre) ** 2) / 2).mean(axis=0)
-    r = shared / spread
-    variance = log10_of(dense).var(axis=0)
+    total = ((a + b) / 2).var(axis=0) * 150 / 149
+    noise = ((a - b) ** 2).mean(axis=0) / 4
+    r = (total - noise) / (total + noise)  # cov(a, b) over the mean of their variances
+    variance = log10_of(dense).var(axis=0, ddof=1)
     found = floor_of(COUNTS)
     np.testing.assert_allclose(found.r_G, r, atol=1e-12)
     np.testing.assert_allclose(found.variance_G, variance, rtol=1e-10)
@@ -63,23 +62,20 @@ def test_the_floor_is_spearman_browns_of_dense_halves() -> None:
 
 
 def test_the_calibration_is_what_smaller_depths_show() -> None:
-    """Reference, one bin of genes: true over estimated floor at a half and a quarter of the depth, half^2 / quarter."""
-    counts, factors = drawn(programmes(150, 40, 2000)), []
-    cells, genes = np.arange(150), np.arange(40)
+    """Reference, one bin of genes: the floor at half depth over what the halves of one half make of it."""
+    counts, cells, genes = drawn(programmes(150, 40, 2000)), np.arange(150), np.arange(40)
     levels = [counts]
-    for level in range(3):
+    for level in range(2):
         half = levels[level].copy()
         half.data = thin(levels[level], Thinning(0, 0, level), cells, genes)
         levels.append(half)
     values = [log10_of(level.toarray()) for level in levels]
     rests = [log10_of((above - below).toarray()) for above, below in pairwise(levels)]
-    for level in (1, 2):
-        known = ((values[level] - rests[level - 1]) ** 2).mean(axis=0) / 2
-        a, b, y = values[level + 1], rests[level], values[level]
-        share = ((a - b) ** 2).mean(axis=0) / 4 / ((a + b) / 2).var(axis=0)
-        factors.append(known.sum() / (share * y.var(axis=0)).sum())
+    known = ((values[1] - rests[0]) ** 2).mean(axis=0) / 2
+    a, b, y = values[2], rests[1], values[1]
+    share = ((a - b) ** 2).mean(axis=0) / 4 / ((a + b) / 2).var(axis=0)
     found = noise_floor(blocks(counts), 1e4, 10, n_repeats=1, seed=0)
-    np.testing.assert_allclose(found.calibration_G, factors[0] ** 2 / factors[1], rtol=1e-9)
+    np.testing.assert_allclose(found.calibration_G, known.sum() / (share * y.var(axis=0)).sum(), rtol=1e-9)
 
 
 def test_genes_of_like_expression_share_a_calibration() -> None:
@@ -126,15 +122,28 @@ def test_the_order_of_cells_and_genes_does_not_matter() -> None:
 
 
 def test_a_resample_is_the_floor_of_the_cells_drawn() -> None:
-    """Weights 0, 1, 2 give what a matrix with those rows repeated gives."""
+    """Weights 0, 1, 2 give what a matrix with those rows repeated gives, but for a shift of all resamples."""
     weights_NC = resample_weights(150, 3, 0)
-    found = floor_of(COUNTS, weights_NC=weights_NC)
-    for floor_G, variance_G, weights_C in zip(found.floor_NG, found.variance_NG, weights_NC, strict=True):
+    found, repeated = noise_floor(blocks(COUNTS), 1e4, 10, 1, 0, weights_NC), []
+    for weights_C in weights_NC:
         rows = np.repeat(np.arange(150), weights_C.astype(int))
-        repeated = floor_of(COUNTS[rows], cells_C=rows)
-        same = found.calibration_G / repeated.calibration_G  # kept as over all cells
-        np.testing.assert_allclose(floor_G, repeated.floor_G * same, rtol=2e-3, atol=1e-6)
-        np.testing.assert_allclose(variance_G, repeated.variance_G, rtol=2e-3, atol=1e-6)
+        repeated.append(noise_floor(blocks(COUNTS[rows]), 1e4, 10, 1, 0, cells_C=rows))
+    floors = np.array([one.floor_G * found.calibration_G / one.calibration_G for one in repeated])
+    variances = np.array([one.variance_G for one in repeated])
+    np.testing.assert_allclose(found.floor_NG, floors - floors.mean(axis=0) + found.floor_G, rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        found.variance_NG, variances - variances.mean(axis=0) + found.variance_G, rtol=2e-3, atol=1e-5
+    )
+
+
+def test_intervals_hold_the_repeats_too() -> None:
+    """One cell pattern resampled alike: what is left to vary is the calibration over repeats."""
+    weights_NC = np.ones((400, 150))
+    found = floor_of(COUNTS, weights_NC=weights_NC)
+    assert found.floor_mse().low < found.floor_mse().value < found.floor_mse().high
+    one = noise_floor(blocks(COUNTS), 1e4, 10, 1, 0, weights_NC)
+    assert one.floor_mse().high - one.floor_mse().low < 1e-6
+    np.testing.assert_allclose(found.floor_NG.mean(axis=0), found.floor_G, rtol=1e-4)
 
 
 def test_rho_and_floor_stay_in_bounds() -> None:

@@ -11,16 +11,14 @@ over repeats before the quotient is taken.
 
 y is not the average of a and b: the logarithm bends. How far that misleads is seen one level down, where the answer
 is known: the same estimate from halves of a, for the floor at half depth, beside 2 D, which is that floor without
-any assumption. Their ratio, pooled over genes of like expression at half and at a quarter of the depth, is carried
-on to full depth (`calibration_G`). The floor is never negative; rho may be, and is not cut, so that sums over genes
-are not pushed up.
+any assumption. Their ratio, pooled over genes of like expression, is taken for full depth too (`calibration_G`).
+The floor is never negative; rho may be, and is not cut, so that sums over genes are not pushed up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,8 +36,7 @@ IntArray = NDArray[np.int64]
 Numbers = NDArray[np.floating]
 
 TINY = 1e-12
-LEVELS = 3  # full depth, a half, a quarter
-CALIBRATED = 3  # repeats that look below full depth; what they find is pooled over genes
+LEVELS = 2  # full depth, and a half of it
 GENES_A_BIN, MOST_BINS = 50, 20
 
 
@@ -51,7 +48,7 @@ class NoiseFloor:
     ----------
     n_cells : int
     variance_G : numpy.ndarray, shape (n_genes,)
-        Variance of the log-normalised values.
+        Variance of the log-normalised values, with n_cells - 1.
     r_G : numpy.ndarray, shape (n_genes,)
         Correlation of the halves; NaN for a gene without variance.
     calibration_G : numpy.ndarray, shape (n_genes,)
@@ -61,7 +58,8 @@ class NoiseFloor:
     floor_RG : numpy.ndarray, shape (n_repeats, n_genes)
         Of every repeat of the thinning alone.
     floor_NG, variance_NG : numpy.ndarray of float32, shape (n_bootstrap, n_genes)
-        In every resample of the cells, at the calibration of all; n_bootstrap is 0 without weights.
+        In every resample of the cells, with resampled repeats for the calibration, moved so that their mean is the
+        value over all cells; n_bootstrap is 0 without weights.
     """
 
     n_cells: int
@@ -193,7 +191,7 @@ class _Sums:
 
     y is a value, s = (a + b) / 2 and d = (a - b)^2 / 4 are of its halves. At level 0 y is the value at full depth,
     at level 1 it is the first half of that, and so on. At level 0 the five are averaged over repeats and weighted
-    for every resample. Only the first repeats go below it.
+    for every resample.
     """
 
     def __init__(
@@ -234,7 +232,7 @@ class _Sums:
         """Yield y, y^2, s, s^2 and d at the places of a block, of every level."""
         whole = sparse.csr_matrix((block.data.astype(np.int64), block.indices, block.indptr), shape=block.shape)
         y = log_values(whole.data, whole.indptr, scale, base)
-        for level in range(LEVELS if repeat < CALIBRATED else 1):
+        for level in range(LEVELS):
             half = thin(whole, Thinning(self.seed, repeat, level), cells_B, self.genes_G)
             a, b = (log_values(part, whole.indptr, scale, base) for part in (half, whole.data - half))
             s = (a + b) / 2
@@ -250,19 +248,22 @@ class _Sums:
     def result(self) -> NoiseFloor:
         """Return the floor over all cells added."""
         means_RL5G = self.sums_RL5G / self.n_cells
-        variance_G, noise_G = _variance_and_noise(means_RL5G[:, 0].mean(axis=0))
-        calibration_G = calibration(means_RL5G[:CALIBRATED].mean(axis=0))
-        repeats = [_variance_and_noise(means_5G) for means_5G in means_RL5G[:, 0]]
+        means_L5G = means_RL5G.mean(axis=0)
+        variance_G, noise_G = _variance_and_noise(means_L5G[0], self.n_cells)
+        calibration_G = calibration(means_L5G, self.n_cells)
+        floor_G = np.asarray(variance_G * noise_G * calibration_G, dtype=np.float64)
+        repeats = [_variance_and_noise(means_5G, self.n_cells) for means_5G in means_RL5G[:, 0]]
         variance_NG, noise_NG = self._resampled()
+        calibration_NG = calibration_G * _resampled_calibration(means_RL5G, self.n_cells, len(variance_NG), self.seed)
         return NoiseFloor(
             n_cells=self.n_cells,
             variance_G=np.asarray(variance_G, dtype=np.float64),
             r_G=np.where(variance_G > 0, (1 - noise_G) / (1 + noise_G), np.nan),
             calibration_G=calibration_G,
-            floor_G=variance_G * noise_G * calibration_G,
+            floor_G=floor_G,
             floor_RG=np.array([variance * noise for variance, noise in repeats]) * calibration_G,
-            floor_NG=np.asarray(variance_NG * noise_NG * calibration_G, dtype=np.float32),
-            variance_NG=np.asarray(variance_NG, dtype=np.float32),
+            floor_NG=_moved(variance_NG * noise_NG * calibration_NG, floor_G),
+            variance_NG=_moved(variance_NG, variance_G),
         )
 
     def _resampled(self) -> tuple[Numbers, Numbers]:
@@ -270,38 +271,57 @@ class _Sums:
             return self.resampled_5NG[0], self.resampled_5NG[0]
         _same_length(self.weights_NC[0], self.n_cells, "weights")
         self.resampled_5NG /= self.weights_NC.sum(axis=1)[:, None]
-        return _variance_and_noise(self.resampled_5NG)
+        return _variance_and_noise(self.resampled_5NG, self.n_cells)
 
 
-def _variance_and_noise(means: Numbers) -> tuple[Numbers, Numbers]:
+def _variance_and_noise(means: Numbers, n_cells: int) -> tuple[Numbers, Numbers]:
     """Variance of y and 1 - rho of every gene, from the means of y, y^2, s, s^2 and d; 0 and 0 without variance."""
     y, y2, s, s2, d = means
     least = 1e-5 if means.dtype == np.float32 else TINY
     variance, total = y2 - y**2, s2 - s**2
     varies = (variance > least * y2) & (total > least * s2)
-    return np.where(varies, variance, 0), np.where(varies, d / np.where(varies, total, 1), 0)
+    unbiased = n_cells / (n_cells - 1)
+    noise = np.where(varies, d / np.where(varies, total * unbiased, 1), 0)
+    return np.where(varies, variance * unbiased, 0), noise
 
 
-def calibration(means_L5G: FloatArray) -> FloatArray:
-    """Factor on Spearman and Brown's floor at full depth, for every gene, pooled over genes of like expression.
+def _moved(resampled_NG: Numbers, value_G: Numbers) -> Float32Array:
+    """Shift resamples so that their mean over resamples is the value: few cells resampled vary less than cells do."""
+    if len(resampled_NG):
+        resampled_NG = resampled_NG + (value_G - resampled_NG.mean(axis=0, dtype=np.float64))
+    return np.asarray(resampled_NG, dtype=np.float32)
 
-    At a half and at a quarter of the depth it is the true floor, 2 D of the level above, over the estimate from that
-    level's own halves; its logarithm goes on in a straight line over halvings, as half^2 / quarter.
+
+def calibration(means_L5G: FloatArray, n_cells: int) -> FloatArray:
+    """Factor on Spearman and Brown's floor of every gene, pooled over genes of like expression.
+
+    It is what the floor at half depth is, 2 D of the level above, over what its own halves make of it.
 
     Parameters
     ----------
-    means_L5G : numpy.ndarray, shape (n_levels, 5, n_genes)
-        Means over cells of y, y^2, s, s^2 and d, as `_Sums` has them.
+    means_L5G : numpy.ndarray, shape (2, 5, n_genes)
+        Means over cells of y, y^2, s, s^2 and d, at full and half depth, as `_Sums` has them.
+    n_cells : int
     """
     bin_G = _bins(means_L5G[0, 0])
-    factors = []
-    for above_5G, here_5G in pairwise(means_L5G):
-        variance_G, noise_G = _variance_and_noise(here_5G)
-        known, estimated = (np.bincount(bin_G, part) for part in (2 * above_5G[4], variance_G * noise_G))
-        usable = (known > 0) & (estimated > 0)
-        factors.append(np.where(usable, known / np.where(usable, estimated, 1), 1))
-    half, quarter = factors
-    return np.asarray(half**2 / quarter)[bin_G]
+    return _factors(means_L5G, n_cells, bin_G)[bin_G]
+
+
+def _factors(means_L5G: FloatArray, n_cells: int, bin_G: IntArray) -> FloatArray:
+    """Calibration of every bin; 1 where nothing is known."""
+    variance_G, noise_G = _variance_and_noise(means_L5G[1], n_cells)
+    known, estimated = (np.bincount(bin_G, part) for part in (2 * means_L5G[0, 4], variance_G * noise_G))
+    usable = (known > 0) & (estimated > 0)
+    return np.where(usable, known / np.where(usable, estimated, 1), 1)
+
+
+def _resampled_calibration(means_RL5G: FloatArray, n_cells: int, n_bootstrap: int, seed: int) -> FloatArray:
+    """Calibration of resampled repeats over that of all, shape (n_bootstrap, n_genes)."""
+    n_repeats, bin_G = len(means_RL5G), _bins(means_RL5G[0, 0, 0])
+    logs_RB = np.log([_factors(means_L5G, n_cells, bin_G) for means_L5G in means_RL5G])
+    drawn_NR = np.random.default_rng(seed).multinomial(n_repeats, np.full(n_repeats, 1 / n_repeats), n_bootstrap)
+    wider = np.sqrt(n_repeats / max(n_repeats - 1, 1))  # a resample of few repeats varies too little
+    return np.asarray(np.exp((drawn_NR / n_repeats - 1 / n_repeats) @ logs_RB * wider)[:, bin_G])
 
 
 def _bins(mean_G: FloatArray) -> IntArray:
