@@ -20,19 +20,18 @@ from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSo
 from sclandmarks.io.raw.common import UNKNOWN, Origin
 from sclandmarks.io.raw.isolated import read_isolated
 from sclandmarks.io.registry import Dataset, Recipe
-from sclandmarks.io.sources import files_of
+from sclandmarks.io.sources import TABLES, files_of
 from sclandmarks.io.tables import write_table
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.prep.cohort import Cohort, Gatherer
 
-TABLES = {table.name: table for table in (schema.PROVENANCE, schema.DROPPED, schema.MEASURED)}
 EXCLUDED = "exclude in datasets.yaml"
 N_SHOWN = 20
 logger = logging.getLogger(__name__)
 
 
 class Made(NamedTuple):
-    """What an entry gives: its matrix, and for several samples the tables of `TABLES` by name."""
+    """What an entry gives: its matrix, and for several samples the tables of `sources.TABLES` by name."""
 
     matrix: ExpressionMatrix
     tables: dict[str, pl.DataFrame]
@@ -107,8 +106,8 @@ def write(folder: Path, made: Made) -> None:
     SchemaError
         If a table does not follow its schema.
     """
-    for name, frame in made.tables.items():
-        write_table(folder / f"{name}.parquet", frame, TABLES[name])
+    for table in TABLES if made.tables else ():
+        write_table(folder / f"{table.name}.parquet", made.tables[table.name], table)
     write_matrix(folder, made.matrix)
 
 

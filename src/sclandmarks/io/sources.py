@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sclandmarks import schema
 from sclandmarks.errors import SchemaError, SourceError
 from sclandmarks.io.archives import extract, sha256_of
 from sclandmarks.io.fetched import Fetched
@@ -16,9 +17,11 @@ from sclandmarks.io.panglaodb import Sample, write_annotations
 from sclandmarks.io.panglaodb_samples import cell_types_of, is_address, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
 from sclandmarks.io.registry import Dataset, Recipe
-from sclandmarks.io.tables import read_json, write_json
+from sclandmarks.io.tables import read_json, read_table, write_json
 
 RECORD = "source.json"
+TABLES = (schema.PROVENANCE, schema.DROPPED, schema.MEASURED)
+"""What lies beside the raw matrix of a cohort."""
 
 
 def unpack_pypi(source: PypiSource, folder: Path, fetched: Fetched) -> dict[str, Path]:
@@ -200,7 +203,7 @@ def _fetched(addresses: dict[str, str], fetched: Fetched) -> Iterator[tuple[str,
 
 
 def is_current(folder: Path, recipe: Recipe, fetched: Fetched) -> bool:
-    """Whether `folder` holds a whole raw matrix made of this very entry.
+    """Whether `folder` holds a whole raw matrix made of this very entry, and of a cohort its tables.
 
     A file that has since gone is not asked for again; one that changed makes the answer False.
     """
@@ -208,6 +211,8 @@ def is_current(folder: Path, recipe: Recipe, fetched: Fetched) -> bool:
         record = read_json(folder / RECORD)
         matrix = MatrixFile(folder)
         whole = matrix.cells.height == matrix.rows_of_groups[-1] and matrix.genes.height > 0
+        for table in TABLES if recipe.cohort else ():
+            read_table(folder / f"{table.name}.parquet", table)
     except SchemaError:
         return False
     return whole and fingerprint(recipe, fetched).items() <= record.items()

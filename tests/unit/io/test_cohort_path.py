@@ -406,6 +406,32 @@ def test_a_cohort_that_is_changed_is_made_again_and_one_that_is_not_stays(
     assert {path.name: path.read_bytes() for path in paths.raw("all").iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["provenance", "dropped", "measured", "matrix"])
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_a_cohort_that_is_not_whole_is_made_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, name: str, damage: str
+) -> None:
+    choose(site, all=cohort(QUERY, balance={"per_type": 5}), names="all")
+    fetch()
+    ingest(monkeypatch)
+    path = paths.raw("all") / f"{name}.parquet"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    ingest(monkeypatch)
+    assert path.read_bytes() == whole
+
+
+def test_what_a_cohort_left_goes_when_the_entry_is_one_sample(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(site, gut=dict(QUERY))
+    fetch()
+    ingest(monkeypatch)
+    choose(site, gut={"kind": "panglaodb", "sra": "SRA1", "srs": "SRS1"})
+    ingest(monkeypatch)
+    assert not (paths.raw("gut") / "provenance.parquet").exists()
+
+
 def test_a_cohort_of_nothing_is_an_error(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     choose(site, all=cohort(QUERY, cell_types=["Neurons"]), names="all")
     fetch()
