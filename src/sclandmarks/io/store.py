@@ -70,7 +70,6 @@ class Store:
         with FileLock(kept.parent / ".lock"):
             promised = sha256 or self.promised(address)
             if promised is None or not self._has(kept, shown, promised):
-                shown.unlink(missing_ok=True)
                 download(kept, promised)
                 promised = promised or self._pin(address, kept)
                 _share(kept, shown)

@@ -88,11 +88,10 @@ def _ids_of_symbols(tables: Sequence[pl.DataFrame]) -> dict[str, str]:
 def _keys(table: pl.DataFrame, ids: Mapping[str, str]) -> list[str]:
     """What each gene of a table is known by; no two alike."""
     rows = list(table.select("symbol", "ensembl_id", "gene_id").iter_rows())
-    taken = {ensembl for _, ensembl, _ in rows if ensembl}
     guesses = [ensembl or ids.get(symbol, gene_id) for symbol, ensembl, gene_id in rows]
     times = Counter(guesses)
     return [
-        ensembl or (guess if guess not in taken and times[guess] == 1 else gene_id)
+        ensembl or (guess if times[guess] == 1 else gene_id)
         for guess, (_, ensembl, gene_id) in zip(guesses, rows, strict=True)
     ]
 

@@ -71,6 +71,12 @@ def test_without_balance_every_cell_is_kept_with_its_counts() -> None:
     assert cohort.sizes.rows() == [("member", "s1", 5, 5), ("member", "s2", 4, 4)]
 
 
+def test_genes_in_another_order_are_put_where_they_belong() -> None:
+    cohort = gather([sample_of("s1", {"T": 1}), sample_of("s2", {"T": 2}, ["B", "A"], reads=9)])
+    assert cohort.matrix.X_CG.toarray().tolist() == [[1, 1], [9, 1], [9, 2]]
+    assert cohort.matrix.X_CG.indices.tolist() == [0, 1] * 3
+
+
 def test_an_intersection_leaves_the_other_columns_out() -> None:
     cohort = gather([sample_of("s1", {"T": 2}), sample_of("s2", {"T": 2}, ["B", "C"])], genes="intersection")
     assert cohort.matrix.X_CG.toarray().tolist() == [[1], [1], [1], [2]]
