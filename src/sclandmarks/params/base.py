@@ -57,8 +57,10 @@ def read_yaml(path: Path) -> Any:
 
 def _without_tag(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Leave out the kind of panel or predictor that pydantic adds behind the name."""
-    tagged = place[:1] in {("panels",), ("predictors",)} and len(place) > 3
-    return place[:2] + place[3:] if tagged else place
+    for i, part in enumerate(place):
+        if part in {"panels", "predictors"} and len(place) > i + 3:
+            return place[: i + 2] + place[i + 3 :]
+    return place
 
 
 def describe(error: ValidationError, place: str = "") -> str:
