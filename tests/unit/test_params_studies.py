@@ -11,6 +11,7 @@ import yaml
 from sclandmarks.errors import ParamsError
 from sclandmarks.params import load_params
 
+COUNTS = {"method": "paper_linear", "scale": "counts", "learning_rate": 1, "max_epochs": 1, "patience": 1, "seed": 0}
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
 
@@ -50,7 +51,7 @@ def test_the_shipped_settings_are_valid_and_frozen() -> None:
         ("panels.greedy", {"selector": "greedy", "ridge": 0}, r"studies\.panels\.greedy\.ridge"),
         (
             "generalise.predictors.counts",
-            {"method": "paper_linear", "scale": "counts", "learning_rate": 1, "max_epochs": 1, "patience": 1, "seed": 0},
+            COUNTS,
             "expected predictors of the log scale; got counts, of counts",
         ),
     ],
