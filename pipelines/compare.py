@@ -1,8 +1,9 @@
 """Stage compare: every fit on the test cells -> tables and metrics/comparison.json. It alone reads test cells."""
 
 from sclandmarks import paths, schema
-from sclandmarks.evaluate.bootstrap import resample_weights
-from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, overlaps, tabulate
+from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
+from sclandmarks.evaluate.groups import seed_groups
+from sclandmarks.evaluate.overlap import overlaps
 from sclandmarks.io.learning import LearningData
 from sclandmarks.io.models import load_model
 from sclandmarks.io.tables import read_table, write_json, write_table
@@ -14,16 +15,17 @@ from sclandmarks.tracking import open_tracker
 
 def main() -> None:
     params, data = load_params(), LearningData()
-    cells, common = data.cells("test"), read_table(paths.TARGETS, schema.TARGETS)["gene_id"].to_list()
-    weights = resample_weights(cells.height, params.compare.n_bootstrap, params.compare.seed)
-    evaluation = Evaluation(data.genes, common, weights, open_device(params.runtime))
+    common = read_table(paths.TARGETS, schema.TARGETS)["gene_id"].to_list()
+    panels = {name: read_table(paths.panel(name), schema.PANEL)["gene_id"].to_list() for name in params.panels}
+    device = open_device(params.runtime)
+    evaluation = Evaluation(data.genes, data.cells("test"), panels, common, params.compare, device)
+    evaluation.estimate_floors(data.batches("test", unit="counts"), params.prepare, params.noise)
     for name, fit in params.fits.items():
         model = load_model(paths.model(name))
         train, test = (data.batches(subset, unit=model.unit) for subset in ("train", "test"))
         evaluation.add(name, fit, model.unit, model.module, model.landmarks, model.targets, train, test)
-    panels = {name: read_table(paths.panel(name), schema.PANEL)["gene_id"].to_list() for name in params.panels}
-    tables = tabulate(evaluation, cells, params.compare) | {schema.OVERLAP: overlaps(panels, data.genes)}
-    for table, frame in tables.items():
+    tables = tabulate(evaluation, seed_groups(params.fits, params.panels, params.predictors))
+    for table, frame in {**tables, schema.OVERLAP: overlaps(panels, data.genes)}.items():
         write_table(paths.TABLES / f"{table.name}.parquet", frame, table)
     write_json(paths.COMPARISON, nested_metrics(tables[schema.COMPARISON]))
     with open_tracker(params.tracking, "compare") as tracker:

@@ -1,13 +1,16 @@
-"""Bootstrap over test cells; the same resamples for all that is compared, so that differences are paired."""
+"""Bootstrap over test cells or donors; the same resamples for all that is compared, so that differences are paired."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+MIN_DONORS = 5  # with fewer, resampling donors says nothing: cells are drawn, and intervals speak of these donors only
+UNKNOWN = "Unknown"
 
 
 class Interval(NamedTuple):
@@ -18,10 +21,67 @@ class Interval(NamedTuple):
     high: float
 
 
-def resample_weights(n_cells: int, n_bootstrap: int, seed: int) -> FloatArray:
-    """How often each cell is drawn in each resample, shape (n_bootstrap, n_cells); each row sums to n_cells."""
+class Resamples(NamedTuple):
+    """Resamples of the test cells.
+
+    Parameters
+    ----------
+    unit : {"cell", "donor"}
+        What is drawn: cells, or donors with all their test cells.
+    weights_NC : numpy.ndarray, shape (n_bootstrap, n_cells)
+        How often each cell is in each resample.
+    unit_C : numpy.ndarray of int64, shape (n_cells,)
+        Number of the unit that each cell belongs to, 0 ... n_units - 1.
+    """
+
+    unit: Literal["cell", "donor"]
+    weights_NC: FloatArray
+    unit_C: NDArray[np.int64]
+
+    @property
+    def n_units(self) -> int:
+        """Cells or donors."""
+        return int(self.unit_C.max()) + 1 if len(self.unit_C) else 0
+
+    @property
+    def weights_NU(self) -> FloatArray:
+        """How often each unit is in each resample, shape (n_bootstrap, n_units)."""
+        first_U = np.unique(self.unit_C, return_index=True)[1]
+        return self.weights_NC[:, first_U]
+
+    def add_up(self, values_CX: FloatArray) -> FloatArray:
+        """Sums over the cells of every unit, shape (n_units, ...)."""
+        if self.unit == "cell":
+            return values_CX
+        sums_UX = np.zeros((self.n_units, *values_CX.shape[1:]))
+        np.add.at(sums_UX, self.unit_C, values_CX)
+        return sums_UX
+
+
+def resample_weights(n_units: int, n_bootstrap: int, seed: int) -> FloatArray:
+    """How often each unit is drawn in each resample, shape (n_bootstrap, n_units); each row sums to n_units."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n_cells, np.full(n_cells, 1 / n_cells), size=n_bootstrap).astype(np.float64)
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap).astype(np.float64)
+
+
+def resample(cells: pl.DataFrame, n_bootstrap: int, seed: int) -> Resamples:
+    """Draw the resamples of the test cells.
+
+    Donors are drawn, with all their cells, where all donors are known and there are at least `MIN_DONORS`. Donors of
+    different data sets are different ones.
+
+    Parameters
+    ----------
+    cells : polars.DataFrame
+        The test cells, as `schema.CELLS`.
+    n_bootstrap, seed : int
+    """
+    donors = cells.select(pl.struct("dataset", "donor").rank("dense").cast(pl.Int64) - 1).to_series()
+    if (cells["donor"] == UNKNOWN).any() or donors.n_unique() < MIN_DONORS:
+        return Resamples("cell", resample_weights(cells.height, n_bootstrap, seed), np.arange(cells.height))
+    unit_C = donors.to_numpy()
+    weights_NU = resample_weights(donors.n_unique(), n_bootstrap, seed)
+    return Resamples("donor", weights_NU[:, unit_C], unit_C)
 
 
 def interval(value: float, resampled: FloatArray, confidence: float) -> Interval:
@@ -41,3 +101,18 @@ def interval(value: float, resampled: FloatArray, confidence: float) -> Interval
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
+
+
+def centred(resampled_N: FloatArray, value: float) -> FloatArray:
+    """Shift resampled values to the value: a median over genes of noisy ratios is biased under resampling."""
+    finite = resampled_N[np.isfinite(resampled_N)]
+    return resampled_N - np.median(finite) + value if len(finite) else resampled_N
+
+
+def median_of(values_NX: FloatArray) -> FloatArray:
+    """Median of every row without its NaN, shape (N,); NaN where nothing is left."""
+    if values_NX.shape[-1] == 0:
+        return np.full(values_NX.shape[:-1], np.nan)
+    empty: NDArray[np.bool_] = np.isnan(values_NX).all(axis=-1)
+    filled_NX = np.where(empty[..., None], 0.0, values_NX)
+    return np.where(empty, np.nan, np.nanmedian(filled_NX, axis=-1))

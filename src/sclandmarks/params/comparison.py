@@ -10,19 +10,13 @@ from sclandmarks.params.base import Fraction, Name, Positive, Section, Seed, Who
 
 
 class CompareParams(Section):
-    """Bootstrap over test cells, and the fit that all others are compared with."""
+    """Bootstrap over test cells or donors, the fit that all others are compared with, markers a cell type."""
 
     seed: Seed
     n_bootstrap: Annotated[Whole, Field(ge=20)]
     confidence: Fraction
     reference: Name
-
-
-class IntervalParams(Section):
-    """Prediction intervals of single genes: promised coverages, and held-back cells that are looked at."""
-
-    levels: tuple[Fraction, ...] = Field(min_length=1)
-    max_cells: Annotated[Whole, Field(ge=10)]
+    n_markers: Positive = 50
 
 
 class NoiseParams(Section):

@@ -5,6 +5,18 @@ from __future__ import annotations
 from sclandmarks.schema.base import Column, Table, check, ordered
 from sclandmarks.schema.cohorts import DROPPED, MEASURED, PROVENANCE
 from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
+from sclandmarks.schema.base import Column, Table, check
+from sclandmarks.schema.comparison import (
+    CLUSTERS,
+    COMPARISON,
+    DIFFERENCES,
+    GROUPS,
+    LEVELS,
+    PER_CELL,
+    PER_GENE,
+    PER_TYPE,
+    PROFILES,
+)
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
@@ -15,6 +27,7 @@ VERSION = "2"
 
 __all__ = [
     "CELLS",
+    "CLUSTERS",
     "COMPARISON",
     "COVERAGE",
     "CURVES",
@@ -28,6 +41,7 @@ __all__ = [
     "GROUPS",
     "HISTORY",
     "INTERVALS",
+    "LEVELS",
     "LIBRARY_SIZES",
     "MEASURED",
     "NEIGHBOURS",
@@ -35,10 +49,12 @@ __all__ = [
     "NOISE_PER_GENE",
     "OVERLAP",
     "PANEL",
+    "PER_CELL",
     "PER_GENE",
     "PER_TYPE",
     "PROVENANCE",
     "REALISTIC",
+    "PROFILES",
     "SPLIT",
     "STABILITY",
     "SUMMARY",

@@ -1,0 +1,195 @@
+"""Judge one fit on the test cells: two passes, by cells and by genes, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sclandmarks.evaluate.bootstrap import Resamples
+from sclandmarks.evaluate.cellwise import CellPass, CellSums, gather_cells
+from sclandmarks.evaluate.figures import Figure, cell_figures, error_figures, gene_figures
+from sclandmarks.evaluate.genewise import MOST_RESAMPLES, GenePass, GeneSums
+from sclandmarks.evaluate.measured import Measured, pair_name
+from sclandmarks.evaluate.noise import captured
+from sclandmarks.evaluate.predictions import gene_blocks
+from sclandmarks.evaluate.profiles import Profiles, ProfileSums, Types
+from sclandmarks.evaluate.targets import ALL, COMMON, OWN, BoolArray, TargetSets
+from sclandmarks.learn.task import dense_pairs
+from sclandmarks.matrix import Batches
+
+FloatArray = NDArray[np.float64]
+
+
+class Fit(NamedTuple):
+    """What a row of the comparison is called."""
+
+    fit: str
+    panel: str
+    predictor: str
+    scale: str
+    n_landmarks: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One fit on the test cells.
+
+    Parameters
+    ----------
+    fit : Fit
+    targets : polars.DataFrame
+        Rows of the gene table, in the order of the outputs.
+    outputs : numpy.ndarray of int64, shape (n_targets,)
+        Columns of the targets.
+    cells : CellPass
+    genes : GenePass
+    profiles : Profiles or None
+        On the scale of logs.
+    n_targets : dict of str to int
+        Target set -> genes in it.
+    figures : dict of (str, str) to Figure
+        (target set, metric) -> figure.
+    """
+
+    fit: Fit
+    targets: pl.DataFrame
+    outputs: NDArray[np.int64]
+    cells: CellPass
+    genes: GenePass
+    profiles: Profiles | None
+    n_targets: dict[str, int]
+    figures: dict[tuple[str, str], Figure]
+
+
+class Judge:
+    """Judges fits on the same test cells and resamples.
+
+    Parameters
+    ----------
+    genes : polars.DataFrame
+        Genes of the matrix.
+    sets : TargetSets
+    types : Types
+        Cell types with a profile.
+    resamples : Resamples
+    n_markers : int
+        Marker genes a cell type.
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        genes: pl.DataFrame,
+        sets: TargetSets,
+        types: Types,
+        resamples: Resamples,
+        n_markers: int,
+        device: torch.device,
+    ) -> None:
+        self.genes, self.sets, self.types, self.resamples = genes, sets, types, resamples
+        self.n_markers, self.device = n_markers, device
+
+    def judge(
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+    ) -> Judged:
+        """Predict the test cells by one fit and judge it.
+
+        Parameters
+        ----------
+        fit : Fit
+        module : torch.nn.Module
+        inputs, outputs : torch.Tensor of int64
+            Columns of the panel and of the targets.
+        measured : Measured
+            The test cells on the scale of the fit.
+        test : Batches
+        """
+        places = outputs.numpy()
+        common_T = self.sets.common_G[places]
+        cells = self._pass_cells(fit, module, inputs, outputs, measured, test)
+        genes, profiles = self._pass_genes(fit, module, inputs, outputs, measured, test)
+        masks = {OWN: np.ones_like(common_T), COMMON: common_T}
+        figures = self._figures(fit, cells, genes, masks, measured)
+        n_targets = {name: int(mask_T.sum()) for name, mask_T in masks.items()} | {ALL: self.genes.height}
+        if profiles is not None and common_T.any():
+            figures |= {(COMMON, name): figure for name, figure in profile_figures(profiles).items()}
+        return Judged(fit, self.genes[places], places, cells, genes, profiles, n_targets, figures)
+
+    def _pass_cells(
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+    ) -> CellPass:
+        places = outputs.numpy()
+        common_T = self.sets.common_G[places]
+        pairs_TS = self.sets.membership(fit.panel, places)
+        loadings_GK = measured.space.loadings_GK if measured.space else np.zeros((self.genes.height, 0), np.float32)
+        loadings = (torch.from_numpy(loadings_GK[inputs.numpy()]), torch.from_numpy(loadings_GK[places]))
+        sums = CellSums({OWN: np.ones_like(common_T), COMMON: common_T}, pairs_TS, loadings)
+        pairs = dense_pairs(test.in_order(), inputs, outputs, self.device)
+        return gather_cells(module, pairs, sums, self.device)
+
+    def _pass_genes(
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+    ) -> tuple[GenePass, Profiles | None]:
+        weights_NC, mean_T = self.resamples.weights_NC[:MOST_RESAMPLES], measured.mean_G[outputs]
+        genes = GeneSums(mean_T, weights_NC)
+        common_T = self.sets.common_G[outputs.numpy()]
+        profiles = ProfileSums(self.types, common_T, mean_T, weights_NC, self.n_markers) if fit.scale == "log" else None
+        for block in gene_blocks(module, test, inputs, outputs, self.device):
+            genes.add(block)
+            if profiles:
+                profiles.add(block)
+        module.cpu()
+        return genes.result(), profiles.result() if profiles else None
+
+    def _figures(
+        self, fit: Fit, cells: CellPass, genes: GenePass, masks: dict[str, BoolArray], measured: Measured
+    ) -> dict[tuple[str, str], Figure]:
+        names = {OWN: pair_name(fit.panel, fit.panel), COMMON: COMMON}
+        weights_NC = self.resamples.weights_NC
+        found: dict[tuple[str, str], Figure] = {}
+        for target_set, mask_T in masks.items():
+            errors, name = cells.errors[target_set], names[target_set]
+            figures = error_figures(errors, measured.baseline(name), measured.floor(name), weights_NC)
+            figures |= gene_figures(genes, mask_T) | cell_figures(errors, weights_NC)
+            found |= {(target_set, metric): figure for metric, figure in figures.items()}
+        whole = self._whole(cells, measured, names[OWN])
+        return found | {(ALL, metric): figure for metric, figure in whole.items()}
+
+    def _whole(self, cells: CellPass, measured: Measured, own: str) -> dict[str, Figure]:
+        """Figures over all genes: a measured gene has error 0, and is captured whole, as if at its floor."""
+        weights_NC = self.resamples.weights_NC
+        errors = replace(cells.errors[OWN], n_targets=self.genes.height)
+        found = error_figures(errors, measured.baseline(ALL), None, weights_NC)
+        floor, of_own = measured.floor(ALL), measured.floor(own)
+        if floor is not None and of_own is not None:
+            base_C, size_N = measured.baseline(ALL), weights_NC.sum(axis=1)
+            parts = [
+                (errors.sse_C.mean() + floor[0] - of_own[0], base_C.mean(), floor[0]),
+                (weights_NC @ errors.sse_C / size_N + floor[1] - of_own[1], weights_NC @ base_C / size_N, floor[1]),
+            ]
+            value, resampled_N = (captured(*part).value for part in parts)
+            found["captured"] = Figure(float(value), resampled_N)
+        return found
+
+
+def profile_figures(profiles: Profiles) -> dict[str, Figure]:
+    """Means over cell types; the markers without resamples."""
+    parts = {"profile_r": profiles.r_MK, "profile_change_r": profiles.change_MK, "profile_rmse": profiles.rmse_MK}
+    if not profiles.r_MK.shape[1]:
+        return {}
+    found = {name: Figure(_mean(part[0]), np.array([_mean(row) for row in part[1:]])) for name, part in parts.items()}
+    for name, value_K in (("markers_shared", profiles.shared_K), ("markers_jaccard", profiles.jaccard_K)):
+        found[name] = Figure(_mean(value_K), np.empty(0))
+    return found
+
+
+def _mean(values: Sequence[float] | FloatArray) -> float:
+    kept = np.asarray(values)[np.isfinite(values)]
+    return float(kept.mean()) if len(kept) else float("nan")
