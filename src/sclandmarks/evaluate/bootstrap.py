@@ -113,6 +113,6 @@ def median_of(values_NX: FloatArray) -> FloatArray:
     """Median of every row without its NaN, shape (N,); NaN where nothing is left."""
     if values_NX.shape[-1] == 0:
         return np.full(values_NX.shape[:-1], np.nan)
-    empty: NDArray[np.bool_] = np.isnan(values_NX).all(axis=-1)
+    empty: NDArray[np.bool_] = np.asarray(np.isnan(values_NX).all(axis=-1))
     filled_NX = np.where(empty[..., None], 0.0, values_NX)
     return np.where(empty, np.nan, np.nanmedian(filled_NX, axis=-1))

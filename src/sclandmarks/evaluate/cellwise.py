@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor, nn
 
 from sclandmarks.evaluate.ranks import average_ranks, correlations
@@ -71,9 +72,7 @@ class CellSums:
         Of the panel genes and of the targets, shapes (n_landmarks, K) and (n_targets, K).
     """
 
-    def __init__(
-        self, sets: Mapping[str, BoolArray], pairs_TS: BoolArray, loadings: tuple[Tensor, Tensor]
-    ) -> None:
+    def __init__(self, sets: Mapping[str, BoolArray], pairs_TS: BoolArray, loadings: tuple[Tensor, Tensor]) -> None:
         self.places = {name: torch.from_numpy(np.flatnonzero(mask_T)) for name, mask_T in sets.items()}
         self.pairs_TS, self.loadings = torch.from_numpy(pairs_TS).float(), loadings
         self._parts: dict[str, list[Tensor]] = {name: [] for name in sets}
@@ -84,8 +83,9 @@ class CellSums:
         """Add a block: panel values, predictions and measured values."""
         square_BT = (p_BT - y_BT).square()
         for name, places in self.places.items():
-            p_BS, y_BS, square_BS = (values if len(places) == values.shape[1] else values[:, places]
-                                     for values in (p_BT, y_BT, square_BT))
+            p_BS, y_BS, square_BS = (
+                values if len(places) == values.shape[1] else values[:, places] for values in (p_BT, y_BT, square_BT)
+            )
             self._parts[name].append(_within_cells(p_BS, y_BS, square_BS))
         self._pairs.append(square_BT @ self.pairs_TS)
         self._scores.append(x_BL @ self.loadings[0] + p_BT @ self.loadings[1])
@@ -101,9 +101,7 @@ class CellSums:
 
 def _within_cells(p_BS: Tensor, y_BS: Tensor, square_BS: Tensor) -> Tensor:
     """Sums and correlations of every cell of a block, shape (5, B), float64."""
-    sums = [
-        part.sum(1, dtype=torch.float64) for part in (square_BS, (y_BS + 1) * square_BS, (p_BS - y_BS).abs())
-    ]
+    sums = [part.sum(1, dtype=torch.float64) for part in (square_BS, (y_BS + 1) * square_BS, (p_BS - y_BS).abs())]
     if p_BS.shape[1] < 2:
         return torch.stack([*sums, *[torch.full_like(sums[0], torch.nan)] * 2])
     rank = correlations(average_ranks(p_BS), average_ranks(y_BS))
@@ -120,7 +118,7 @@ def gather_cells(module: nn.Module, pairs: Iterable[Pair], sums: CellSums, devic
     return sums.result()
 
 
-def baselines(blocks: Iterable, mean_G: Tensor, sets_GS: BoolArray) -> FloatArray:
+def baselines(blocks: Iterable[sparse.csr_matrix], mean_G: Tensor, sets_GS: BoolArray) -> FloatArray:
     """Squared errors of the training means in every cell, summed over each set of genes, shape (n_cells, n_sets)."""
     mask_GS = torch.from_numpy(sets_GS).float()
     return torch.cat([(to_torch(block) - mean_G).square() @ mask_GS for block in blocks]).double().numpy()

@@ -14,7 +14,7 @@ from sclandmarks.evaluate.bootstrap import UNKNOWN
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-N_COMPONENTS, SEEDS, STARTS, FALLBACK = 30, (0, 1, 2), 3, 8
+N_COMPONENTS, SEEDS, STARTS = 30, (0, 1, 2), 10
 
 
 class Space(NamedTuple):
@@ -88,4 +88,5 @@ def _pairs(labels_C: IntArray, weights_MC: FloatArray) -> FloatArray:
 
 def mean_agreement(left: list[IntArray], right: list[IntArray], weights_MC: FloatArray) -> FloatArray:
     """Mean over seeds of the index of two lists of labellings, shape (M,)."""
-    return np.mean([agreement(a_C, b_C, weights_MC) for a_C, b_C in zip(left, right, strict=True)], axis=0)
+    found = [agreement(a_C, b_C, weights_MC) for a_C, b_C in zip(left, right, strict=True)]
+    return np.asarray(np.mean(found, axis=0))

@@ -153,7 +153,7 @@ class Evaluation:
         if self.floors is None:
             return None
         whole, places = self.floors.whole, judged.outputs
-        return whole.floor_G[places], whole.floor_NG[:MOST_RESAMPLES][:, places]
+        return whole.floor_G[places], whole.floor_NG[:MOST_RESAMPLES][:, places].astype(np.float64)
 
     def _keep(self, table: schema.Table, part: pl.DataFrame) -> None:
         self.parts.setdefault(table, []).append(part)

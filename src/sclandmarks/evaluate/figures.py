@@ -57,7 +57,8 @@ def error_figures(
     parts = {"mse": errors.sse_C, "weighted_mse": errors.weighted_C, "mae": errors.absolute_C}
     means = {name: Figure(part_C.mean(), weights_NC @ part_C / size_N) for name, part_C in parts.items()}
     base = Figure(baseline_C.mean(), weights_NC @ baseline_C / size_N)
-    found = {name: Figure(*(part / errors.n_targets for part in figure)) for name, figure in means.items()}
+    n = errors.n_targets
+    found = {name: Figure(mean.value / n, mean.resampled_N / n) for name, mean in means.items()}
     sse = means["mse"]
     found["explained"] = Figure(float(_explained(sse[0], base[0])), _explained(sse[1], base[1]))
     if floor is not None:

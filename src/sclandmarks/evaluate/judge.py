@@ -170,12 +170,10 @@ class Judge:
         floor, of_own = measured.floor(ALL), measured.floor(own)
         if floor is not None and of_own is not None:
             base_C, size_N = measured.baseline(ALL), weights_NC.sum(axis=1)
-            parts = [
-                (errors.sse_C.mean() + floor[0] - of_own[0], base_C.mean(), floor[0]),
-                (weights_NC @ errors.sse_C / size_N + floor[1] - of_own[1], weights_NC @ base_C / size_N, floor[1]),
-            ]
-            value, resampled_N = (captured(*part).value for part in parts)
-            found["captured"] = Figure(float(value), resampled_N)
+            sse_N, base_N = (weights_NC @ part_C / size_N for part_C in (errors.sse_C, base_C))
+            value = captured(errors.sse_C.mean() + floor.value - of_own.value, base_C.mean(), floor.value).value
+            panel_N = floor.resampled_N - of_own.resampled_N
+            found["captured"] = Figure(float(value), captured(sse_N + panel_N, base_N, floor.resampled_N).value)
         return found
 
 

@@ -69,14 +69,17 @@ def difference_rows(
     rows = []
     for i, contest in enumerate(family):
         for metric, value in _differences(contest, gap_NP[:, i], size_N, resamples.weights_NC, confidence).items():
-            rows.append(_row(contest, target_set, metric, value, tests, i) | {"unit": resamples.unit, "verdict": verdict(
-                value.value, SIGNS[metric], float(tests.adjusted_P[i]), confidence)})
+            rows.append(
+                _row(contest, target_set, metric, value, tests, i)
+                | {
+                    "unit": resamples.unit,
+                    "verdict": verdict(value.value, SIGNS[metric], float(tests.adjusted_P[i]), confidence),
+                }
+            )
     return pl.DataFrame(rows).select([pl.col(name).cast(dtype) for name, dtype in schema.DIFFERENCES.dtypes.items()])
 
 
-def _row(
-    contest: Contest, target_set: str, metric: str, value: Interval, tests: Tests, i: int
-) -> dict[str, Any]:
+def _row(contest: Contest, target_set: str, metric: str, value: Interval, tests: Tests, i: int) -> dict[str, Any]:
     return {
         "fit": contest.fit,
         "reference": contest.reference,

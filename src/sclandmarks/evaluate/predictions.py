@@ -93,10 +93,12 @@ def gene_blocks(
         Bytes.
     """
     n_rows = max(1, memory // (PER_VALUE * max(test.n_cells, 1)))
-    for places in torch.arange(len(outputs)).split(n_rows):
+    for start in range(0, len(outputs), n_rows):
+        places = torch.arange(start, min(start + n_rows, len(outputs)))
         part = Narrow(module.to(device).eval(), places.to(device))
         found = [
-            (part(x_BL).cpu(), y_BT.cpu()) for x_BL, y_BT in dense_pairs(test.in_order(), inputs, outputs[places], device)
+            (part(x_BL).cpu(), y_BT.cpu())
+            for x_BL, y_BT in dense_pairs(test.in_order(), inputs, outputs[places], device)
         ]
         p_TC, y_TC = (torch.cat(parts).T.contiguous() for parts in zip(*found, strict=True))
         yield Block(places.numpy(), p_TC, y_TC)

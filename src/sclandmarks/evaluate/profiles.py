@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sclandmarks.evaluate.bootstrap import UNKNOWN
+from sclandmarks.evaluate.bootstrap import UNKNOWN, centred
 from sclandmarks.evaluate.predictions import Block
 from sclandmarks.evaluate.targets import BoolArray
 
@@ -119,10 +119,17 @@ class ProfileSums:
     def result(self) -> Profiles:
         """Return the comparison of all profiles."""
         (r_MK, rmse_MK), (change_MK, _) = (_compare(sums.numpy()) for sums in self._sums)
+        r_MK, change_MK, rmse_MK = (_centre(part_MK) for part_MK in (r_MK, change_MK, rmse_MK))
         scores = torch.cat(self._scores, dim=2) if self._scores else torch.zeros(2, len(self.members), 0)
         pairs = [shared_markers(p_S, y_S, self.n_markers) for p_S, y_S in zip(*scores.numpy(), strict=True)]
         shared_K, jaccard_K = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         return Profiles(r_MK, change_MK, rmse_MK, shared_K, jaccard_K)
+
+
+def _centre(values_MK: FloatArray) -> FloatArray:
+    """Shift the resamples of each type to its value: a mean of drawn cells is noisier than the mean of all."""
+    resampled = [centred(values_M[1:], values_M[0]) for values_M in values_MK.T]
+    return np.concatenate([values_MK[:1], np.array(resampled).reshape(values_MK.shape[1], -1).T])
 
 
 def _products(p_MS: Tensor, y_MS: Tensor) -> Tensor:

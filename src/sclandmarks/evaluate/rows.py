@@ -95,7 +95,7 @@ def _within(
 
 
 def _three(figures: Mapping[str, Figure], confidence: float) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for metric in ("explained", "captured"):
         value, low, high = figures.get(metric, NO_FIGURE).interval(confidence)
         found |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}

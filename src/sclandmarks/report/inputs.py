@@ -122,7 +122,8 @@ class Result:
 
 def results(tables: Tables) -> list[Result]:
     """One record a fit, in the order of the comparison table."""
-    verdicts = {row["fit"]: row for row in tables.differences.filter(pl.col("metric") == "explained").to_dicts()}
+    common = (pl.col("metric") == "explained") & (pl.col("target_set") == COMMON)
+    verdicts = {row["fit"]: row for row in tables.differences.filter(common).to_dicts()}
     fits = tables.comparison.partition_by("fit", maintain_order=True)
     return [_result(rows, verdicts.get(rows["fit"][0]), tables.params) for rows in fits]
 

@@ -145,7 +145,7 @@ def _cells(datasets: Sequence[str], types: Sequence[str]) -> dict[str, pl.DataFr
 def _comparison(pairs: dict[str, tuple[str, ...]], common: bool) -> pl.DataFrame:
     sets = {"own": 470, "common": 300} if common else {"own": 470}
     rows = [
-        (fit, *pair, "log", target_set, 30, n, metric, value + 0.001 * i, value + 0.001 * i - 0.02, value + 0.05)
+        (fit, *pair, "log", target_set, 30, n, metric, value + 0.001 * i, value + 0.001 * i - 0.02, value + 0.05, "cell")
         for i, (fit, pair) in enumerate(pairs.items())
         for target_set, n in sets.items()
         for metric, value in (("mse", 0.05), ("weighted_mse", 0.1), ("explained", 0.08), ("r2_median", 0.02))
@@ -160,12 +160,13 @@ def _differences(fits: Sequence[str], reference: str, verdicts: dict[str, str]) 
         if fit != reference:
             verdict = verdicts.get(fit, "no difference shown")
             value = size[verdict]
-            rows.append((fit, reference, "explained", value, value - 0.01, value + 0.01, verdict))
+            ends = (value - 0.01, value + 0.01, 0.01, 0.02)
+            rows.append((fit, reference, "common", 300, "explained", value, *ends, "cell", verdict))
     return _frame(schema.DIFFERENCES, rows)
 
 
 def _per_type(fits: Sequence[str], datasets: Sequence[str], types: Sequence[str]) -> pl.DataFrame:
     rows = [
-        (fit, d, kind, 5 + i, 0.1, 0.02 * i - 0.01) for fit in fits for d in datasets for i, kind in enumerate(types)
+        (fit, d, kind, 5 + i, 0.1, 0.02 * i - 0.01, *[None] * 5) for fit in fits for d in datasets for i, kind in enumerate(types)
     ]
     return _frame(schema.PER_TYPE, rows)
