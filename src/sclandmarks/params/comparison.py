@@ -19,6 +19,13 @@ class CompareParams(Section):
     n_markers: Positive = 50
 
 
+class IntervalParams(Section):
+    """Prediction intervals of single genes: promised coverages, and held-back cells that are looked at."""
+
+    levels: tuple[Fraction, ...] = Field(min_length=1)
+    max_cells: Annotated[Whole, Field(ge=10)]
+
+
 class NoiseParams(Section):
     """Thinnings of the counts that the noise floor is averaged over, and resamples of all cells for its table."""
 

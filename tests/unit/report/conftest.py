@@ -78,7 +78,7 @@ def _make_tables(
         comparison=_comparison(pairs, common),
         differences=_differences(fits, params.compare.reference, verdicts or {}),
         per_type=_per_type(fits, datasets, types),
-        per_gene=_frame(schema.PER_GENE, [(fit, "g1", "g1", 0.1, 0.0, None) for fit in fits]),
+        per_gene=_frame(schema.PER_GENE, [(fit, "g1", "g1", 0.1, 0.0, *[None] * 10) for fit in fits]),
         overlap=_frame(schema.OVERLAP, [(n, 30, 25, 25 if n == "l1000" else 4, 0.1, 1e-9) for n in panels]),
     )
 
@@ -145,7 +145,19 @@ def _cells(datasets: Sequence[str], types: Sequence[str]) -> dict[str, pl.DataFr
 def _comparison(pairs: dict[str, tuple[str, ...]], common: bool) -> pl.DataFrame:
     sets = {"own": 470, "common": 300} if common else {"own": 470}
     rows = [
-        (fit, *pair, "log", target_set, 30, n, metric, value + 0.001 * i, value + 0.001 * i - 0.02, value + 0.05, "cell")
+        (
+            fit,
+            *pair,
+            "log",
+            target_set,
+            30,
+            n,
+            metric,
+            value + 0.001 * i,
+            value + 0.001 * i - 0.02,
+            value + 0.05,
+            "cell",
+        )
         for i, (fit, pair) in enumerate(pairs.items())
         for target_set, n in sets.items()
         for metric, value in (("mse", 0.05), ("weighted_mse", 0.1), ("explained", 0.08), ("r2_median", 0.02))
@@ -167,6 +179,9 @@ def _differences(fits: Sequence[str], reference: str, verdicts: dict[str, str]) 
 
 def _per_type(fits: Sequence[str], datasets: Sequence[str], types: Sequence[str]) -> pl.DataFrame:
     rows = [
-        (fit, d, kind, 5 + i, 0.1, 0.02 * i - 0.01, *[None] * 5) for fit in fits for d in datasets for i, kind in enumerate(types)
+        (fit, d, kind, 5 + i, 0.1, 0.02 * i - 0.01, *[None] * 5)
+        for fit in fits
+        for d in datasets
+        for i, kind in enumerate(types)
     ]
     return _frame(schema.PER_TYPE, rows)
