@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from sclandmarks.evaluate.bootstrap import resample_weights
-from sclandmarks.evaluate.compare import figures
-from sclandmarks.evaluate.errors import Errors, ErrorSums
 from sclandmarks.learn.task import Hooks
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import GroupLassoPanel, TopVariancePanel
@@ -26,8 +23,6 @@ SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
 NUMBERS = st.floats(-10, 10, width=32, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-3)
 COUNTS = hnp.arrays(np.int32, SHAPES, elements=st.one_of(st.just(0), st.integers(0, 200)))
 THRESHOLDS = st.floats(0, 8, allow_subnormal=False)
-TABLE = hnp.arrays(np.float32, (6, 4), elements=st.floats(0, 5, width=32, allow_subnormal=False))
-WEIGHTS_NC = resample_weights(6, 20, seed=0)
 SETTINGS = {
     "top_variance": TopVariancePanel(selector="top_variance"),
     "group_lasso": GroupLassoPanel(
@@ -132,49 +127,6 @@ def test_top_variance_follows_the_scale_of_a_gene(planted: Any, factor: float, d
         panel = SELECTORS["top_variance"](task, SETTINGS["top_variance"], Hooks()).panel
         ranks.append([*panel["gene_id"], f"g{gene}"].index(f"g{gene}"))
     assert (ranks[1] - ranks[0]) * np.sign(1 - factor) >= 0
-
-
-def errors_of(p_CT: np.ndarray, y_CT: np.ndarray, mean_T: np.ndarray, weights_NC: np.ndarray = WEIGHTS_NC) -> Errors:
-    """Errors of predictions in two blocks."""
-    sums = ErrorSums(torch.from_numpy(mean_T).float(), {"own": np.arange(y_CT.shape[1])}, weights_NC)
-    for rows in (slice(0, 4), slice(4, None)):
-        sums.add(torch.from_numpy(p_CT[rows].copy()), torch.from_numpy(y_CT[rows].copy()))
-    return sums.result()["own"]
-
-
-@given(p_CT=TABLE, y_CT=TABLE, data=st.data())
-def test_metrics_do_not_depend_on_the_order(p_CT: np.ndarray, y_CT: np.ndarray, data: st.DataObject) -> None:
-    """Of cells (resamples drawn alike) or of genes."""
-    cells, genes = data.draw(st.permutations(range(6))), data.draw(st.permutations(range(4)))
-    mean_T = np.array([0.5, 1, 2, 0], dtype=np.float32)
-    first = figures(errors_of(p_CT, y_CT, mean_T), WEIGHTS_NC, 0.9)
-    moved = errors_of(p_CT[cells][:, genes], y_CT[cells][:, genes], mean_T[genes], WEIGHTS_NC[:, cells])
-    second = figures(moved, WEIGHTS_NC[:, cells], 0.9)
-    assert first.keys() == second.keys()
-    for name in ("mse", "weighted_mse", "explained"):
-        np.testing.assert_allclose(second[name], first[name], rtol=1e-4, atol=1e-6)
-    if y_CT.var(axis=0).min() > 1e-2:
-        np.testing.assert_allclose(second["r2_median"].value, first["r2_median"].value, rtol=1e-3, atol=1e-5)
-
-
-@given(y_CT=TABLE)
-def test_a_perfect_prediction_explains_all(y_CT: np.ndarray) -> None:
-    """MSE 0, and 1 of what can be explained, in every resample that varies."""
-    mean_T = y_CT.mean(axis=0) + np.float32(0.5)
-    found = figures(errors_of(y_CT, y_CT, mean_T), WEIGHTS_NC, 0.9)
-    assert tuple(found["mse"]) == tuple(found["weighted_mse"]) == (0, 0, 0)
-    assert tuple(found["explained"]) == (1, 1, 1)
-    varies = y_CT.var(axis=0).max() > 1e-2
-    assert found["r2_median"].value == 1 if varies else True
-
-
-@given(y_CT=TABLE)
-def test_the_training_mean_explains_nothing(y_CT: np.ndarray) -> None:
-    """Exactly 0, in all cells and in every resample, whatever the means."""
-    mean_T = np.array([0.5, 1, 2, 0.25], dtype=np.float32)
-    assume(np.abs(y_CT - mean_T).min(axis=1).min() > 1e-3)
-    found = figures(errors_of(np.tile(mean_T, (6, 1)), y_CT, mean_T), WEIGHTS_NC, 0.9)
-    assert tuple(found["explained"]) == (0, 0, 0)
 
 
 @given(size=st.integers(2, 8), data=st.data())

@@ -202,7 +202,7 @@ def tabulate(evaluation: Evaluation, groups: Mapping[str, Sequence[str]]) -> dic
         difference_rows(evaluation.contests(target_set), target_set, resamples, confidence)
         for target_set in (COMMON, PAIR)
     ]
-    parts[schema.GROUPS] = [
+    parts[schema.SEEDS] = [
         rows.group_rows(name, [fits[one] for one in group], unit, confidence, settings.seed)
         for name, group in groups.items()
     ]
@@ -210,7 +210,7 @@ def tabulate(evaluation: Evaluation, groups: Mapping[str, Sequence[str]]) -> dic
 
 
 TABLES = (
-    schema.COMPARISON, schema.DIFFERENCES, schema.GROUPS, schema.PER_TYPE, schema.PER_GENE, schema.PER_CELL,
+    schema.COMPARISON, schema.DIFFERENCES, schema.SEEDS, schema.PER_TYPE, schema.PER_GENE, schema.PER_CELL,
     schema.LEVELS, schema.PROFILES, schema.CLUSTERS,
 )  # fmt: skip
 

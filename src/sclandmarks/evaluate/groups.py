@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os.path import commonprefix
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +34,14 @@ def seed_groups(
 
 def group_name(names: Sequence[str]) -> str:
     """Common start and end of the names with a * between them."""
-    start = commonprefix(list(names))
-    end = commonprefix([name[len(start) :][::-1] for name in names])[::-1]
+    start = _shared_start(names)
+    end = _shared_start([name[len(start) :][::-1] for name in names])[::-1]
     return f"{start}*{end}"
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    differ = [len(set(letters)) > 1 for letters in zip(*names, strict=False)]
+    return names[0][: differ.index(True) if True in differ else len(differ)]
 
 
 def over_seeds(figures: Sequence[Figure], confidence: float, seed: int) -> dict[str, float]:

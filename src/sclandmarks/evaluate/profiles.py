@@ -1,4 +1,4 @@
-"""Pseudo-bulk: is the mean profile of a cell type imputed right, and are its marker genes still found?"""
+"""Pseudo-bulk: whether the mean profile of a cell type is imputed right, and its marker genes are still found."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sclandmarks.evaluate.predictions import Block
 from sclandmarks.evaluate.targets import BoolArray
 
 FloatArray = NDArray[np.float64]
+FLAT = 1e-10  # variance over genes that is rounding: an imputed profile that is the training mean
 MIN_CELLS = 10  # test cells of a type, below which its mean is no profile
 
 
@@ -146,7 +147,7 @@ def _compare(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         p, y, py, pp, yy = p / n, y / n, py / n, pp / n, yy / n
         spread_p, spread_y = pp - p**2, yy - y**2
         r = (py - p * y) / np.sqrt(spread_p * spread_y)
-        r = np.where(spread_p <= 1e-10 * np.maximum(pp, 1e-20), np.where(spread_y > 0, 0.0, np.nan), r)
+        r = np.where(spread_p <= FLAT, np.where(spread_y > 0, 0.0, np.nan), r)
         return r, np.sqrt(np.maximum(pp - 2 * py + yy, 0))
 
 

@@ -50,14 +50,14 @@ def comparison_rows(judged: Judged, unit: str, confidence: float) -> pl.DataFram
 
 
 def group_rows(name: str, group: Sequence[Judged], unit: str, confidence: float, seed: int) -> pl.DataFrame:
-    """Rows of `schema.GROUPS` of fits that differ only in a seed."""
+    """Rows of `schema.SEEDS` of fits that differ only in a seed."""
     about = {"group": name, "fits": ", ".join(judged.fit.fit for judged in group), "n_fits": len(group), "unit": unit}
     rows = []
     for target_set, metric in group[0].figures:
         figures = [judged.figures[target_set, metric] for judged in group]
         values = over_seeds(figures, confidence, seed)
         rows.append(about | {"target_set": target_set, "metric": metric} | values)
-    return frame(schema.GROUPS, rows)
+    return frame(schema.SEEDS, rows)
 
 
 def per_type_rows(

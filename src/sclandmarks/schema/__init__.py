@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from sclandmarks.schema.base import Column, Table, check, ordered
 from sclandmarks.schema.cohorts import DROPPED, MEASURED, PROVENANCE
-from sclandmarks.schema.comparison import COMPARISON, DIFFERENCES, PER_GENE, PER_TYPE
-from sclandmarks.schema.base import Column, Table, check
 from sclandmarks.schema.comparison import (
     CLUSTERS,
     COMPARISON,
     DIFFERENCES,
-    GROUPS,
     LEVELS,
     PER_CELL,
     PER_GENE,
     PER_TYPE,
     PROFILES,
+    SEEDS,
 )
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
@@ -52,9 +50,10 @@ __all__ = [
     "PER_CELL",
     "PER_GENE",
     "PER_TYPE",
+    "PROFILES",
     "PROVENANCE",
     "REALISTIC",
-    "PROFILES",
+    "SEEDS",
     "SPLIT",
     "STABILITY",
     "SUMMARY",

@@ -70,8 +70,8 @@ DIFFERENCES = Table(
     key=("fit", "reference", "target_set", "metric"),
 )
 
-GROUPS = Table(
-    "groups",
+SEEDS = Table(
+    "seeds",
     (
         Column("group", pl.String, "fits that differ only in a seed: what their names share, * where they differ"),
         Column("fits", pl.String, "their names, with commas"),

@@ -84,7 +84,8 @@ def test_no_targets_have_no_correlation(know) -> None:
     """A set of none or one gene has sums, and NaN for what needs two."""
     p_CT, y_CT = made()
     known = know(p_CT, y_CT)
-    sums = CellSums({"one": np.arange(N_TARGETS) == 2, "none": np.zeros(N_TARGETS, bool)}, PAIRS_TS, (torch.zeros(1, 0), torch.zeros(N_TARGETS, 0)))  # fmt: skip
+    sets = {"one": np.arange(N_TARGETS) == 2, "none": np.zeros(N_TARGETS, bool)}
+    sums = CellSums(sets, PAIRS_TS, (torch.zeros(1, 0), torch.zeros(N_TARGETS, 0)))
     pairs = dense_pairs(known.test.in_order(), known.inputs, known.outputs, torch.device("cpu"))
     found = gather_cells(known.module, pairs, sums, torch.device("cpu"))
     assert np.isnan(found.errors["one"].pearson_C).all()

@@ -12,31 +12,30 @@ from scipy import sparse, stats
 
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
-from sclandmarks.evaluate.bootstrap import Interval, resample_weights
-from sclandmarks.evaluate.compare import (
-    Evaluation,
-    comparison_rows,
-    difference_rows,
-    figures,
-    nested_metrics,
-    overlap_row,
-    overlaps,
-    per_gene_rows,
-    per_type_rows,
-    tabulate,
-    verdict,
-)
+from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
+from sclandmarks.evaluate.groups import seed_groups
+from sclandmarks.evaluate.overlap import overlap_row, overlaps
+from sclandmarks.evaluate.pairs import verdict
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.moments import gene_means
-from sclandmarks.params import CompareParams, FitParams, MeanPredictor, RidgePredictor, ZeroPredictor
+from sclandmarks.params import (
+    CompareParams,
+    FitParams,
+    MeanPredictor,
+    NoiseParams,
+    PrepareParams,
+    RandomPanel,
+    RidgePredictor,
+    ZeroPredictor,
+)
 from sclandmarks.predict import PREDICTORS
 
 N_TRAIN, N_TEST = 300, 100
-WEIGHTS_NC = resample_weights(N_TEST, 60, seed=0)
-SETTINGS = CompareParams(seed=0, n_bootstrap=60, confidence=0.9, reference="ridge")
-PANELS = {"zero": [0, 1], "mean": [0, 1], "ridge": [2, 45, 47, 52, 62, 69, 70], "ridge_small": [45]}
+SETTINGS = CompareParams(seed=0, n_bootstrap=60, confidence=0.9, reference="ridge", n_markers=5)
+PREPARE = PrepareParams(min_library_size=1, min_reads=1, min_cells=1, scale=1e4, log_base=10)
+PANELS = {"two": [0, 1], "seven": [2, 45, 47, 52, 62, 69, 70], "one": [45]}
+FITS = {"zero": "two", "mean": "two", "ridge": "seven", "ridge_small": "one"}
 COMMON = sorted(set(range(80)) - {gene for panel in PANELS.values() for gene in panel})
 PREDICTOR = {
     "zero": ZeroPredictor(method="zero"),
@@ -51,12 +50,15 @@ def evaluation(planted) -> Evaluation:
     test_CG = planted.values[N_TRAIN:].toarray()
     test_CG[:, 10] = 1.7
     train, test = MemoryBatches(planted.values[:N_TRAIN], 64), MemoryBatches(sparse.csr_matrix(test_CG), 32)
-    genes = planted.counts.genes
+    panels = {name: [f"g{gene}" for gene in panel] for name, panel in PANELS.items()}
     common = [f"g{gene}" for gene in COMMON]
-    made = Evaluation(genes, common, WEIGHTS_NC, torch.device("cpu"))
-    for name, panel in PANELS.items():
+    cells = planted.counts.cells[N_TRAIN:].with_columns(donor=pl.lit("one"))
+    made = Evaluation(planted.counts.genes, cells, panels, common, SETTINGS, torch.device("cpu"))
+    counts = MemoryBatches(planted.counts.X_CG[N_TRAIN:], 32)
+    made.estimate_floors(counts, PREPARE, NoiseParams(seed=0, n_repeats=2))
+    for name, panel in FITS.items():
         add(made, name, name.split("_")[0], panel, train, test)
-    add(made, "counts", "mean", [0, 1], train, test, scale="counts")
+    add(made, "counts", "mean", "two", train, test, scale="counts")
     return made
 
 
@@ -64,23 +66,23 @@ def add(
     evaluation: Evaluation,
     name: str,
     predictor: str,
-    panel: list[int],
+    panel: str,
     train: MemoryBatches,
     test: MemoryBatches,
     scale: str = "log",
 ) -> None:
     """Fit and add."""
-    inputs, outputs = split_genes(80, panel)
+    inputs, outputs = split_genes(80, PANELS[panel])
     fitted = PREDICTORS[predictor](Task(train, train, inputs, outputs), PREDICTOR[predictor], Hooks())
-    landmarks, targets = [f"g{gene}" for gene in panel], [f"g{gene}" for gene in outputs.tolist()]
-    fit = FitParams(panel="panel", predictor=predictor)
+    landmarks, targets = [f"g{gene}" for gene in PANELS[panel]], [f"g{gene}" for gene in outputs.tolist()]
+    fit = FitParams(panel=panel, predictor=predictor)
     evaluation.add(name, fit, scale, fitted.module, landmarks, targets, train, test)
 
 
 @pytest.fixture(scope="module")
 def tables(evaluation: Evaluation, planted) -> dict[schema.Table, pl.DataFrame]:
     """All tables, each checked against its schema."""
-    tables = tabulate(evaluation, planted.counts.cells[N_TRAIN:], SETTINGS)
+    tables = tabulate(evaluation, {"z*": ["zero", "mean"]})
     return {table: schema.check(frame, table) for table, frame in tables.items()}
 
 
@@ -92,12 +94,17 @@ def value(tables: dict[schema.Table, pl.DataFrame], fit: str, target_set: str, m
     )["value"]
 
 
-def test_own_and_common_targets(tables: dict[schema.Table, pl.DataFrame]) -> None:
-    """Own: all genes but the panel. Common: the same genes for every fit."""
-    n_targets = tables[schema.COMPARISON].select("fit", "target_set", "n_landmarks", "n_targets").unique().sort("fit")
-    want = {(name, "own", len(panel), 80 - len(panel)) for name, panel in [*PANELS.items(), ("counts", [0, 1])]}
-    want |= {(name, "common", len(panel), len(COMMON)) for name, panel in [*PANELS.items(), ("counts", [0, 1])]}
-    assert set(n_targets.rows()) == want
+def test_target_sets(tables: dict[schema.Table, pl.DataFrame]) -> None:
+    """Own: all genes but the panel. Common: the same genes for every fit. All: the whole matrix."""
+    found = tables[schema.COMPARISON].select("fit", "target_set", "n_landmarks", "n_targets").unique()
+    want = set()
+    for name, panel in (FITS | {"counts": "two"}).items():
+        n = len(PANELS[panel])
+        want |= {(name, "own", n, 80 - n), (name, "common", n, len(COMMON)), (name, "all", n, 80)}
+    assert set(found.rows()) == want
+    pairs = tables[schema.DIFFERENCES].filter(pl.col("target_set") == "pair").unique(["fit", "reference"])
+    sizes = {(a, b): 80 - len({*PANELS[FITS[a]], *PANELS[FITS[b]]}) for a, b in combinations(FITS, 2)}
+    assert dict(zip(pairs.select("fit", "reference").rows(), pairs["n_targets"], strict=True)) == sizes
 
 
 def test_controls_have_the_figures_they_must_have(tables: dict[schema.Table, pl.DataFrame]) -> None:
@@ -114,46 +121,59 @@ def test_every_interval_holds_its_value(tables: dict[schema.Table, pl.DataFrame]
     assert means.select((pl.col("low") < pl.col("value")) & (pl.col("value") < pl.col("high"))).to_series().all()
 
 
-def test_a_fit_differs_from_itself_by_exactly_nothing(evaluation: Evaluation) -> None:
-    """The same resamples on both sides: no noise is left in a paired difference."""
-    errors = evaluation.errors["ridge"]["common"]
-    rows = difference_rows("ridge", errors, "ridge", errors, WEIGHTS_NC, 0.9)
-    assert rows.select("value", "low", "high", "verdict").rows() == [(0, 0, 0, "no difference shown")] * 2
+def test_captured_is_explained_over_what_can_be(tables: dict[schema.Table, pl.DataFrame], evaluation) -> None:
+    """From its definition: MSE of the mean is MSE / (1 - explained)."""
+    mse, explained = (value(tables, "ridge", "common", metric) for metric in ("mse", "explained"))
+    floor = evaluation.floors.whole.floor_G[COMMON].mean()
+    mean = mse / (1 - explained)
+    assert value(tables, "ridge", "common", "captured") == pytest.approx((mean - mse) / (mean - floor), rel=1e-4)
+    assert value(tables, "mean", "common", "captured") == pytest.approx(0, abs=1e-5)
+
+
+def test_all_genes_count_the_panel_as_measured(tables: dict[schema.Table, pl.DataFrame]) -> None:
+    """Its errors are 0, and it is captured whole."""
+    assert value(tables, "ridge", "all", "mse") == pytest.approx(value(tables, "ridge", "own", "mse") * 73 / 80)
+    assert value(tables, "ridge", "all", "explained") > value(tables, "ridge", "own", "explained")
+    assert 0 < value(tables, "mean", "all", "captured") < value(tables, "ridge", "all", "captured") <= 1
 
 
 def test_differences_are_paired_and_signed(tables: dict[schema.Table, pl.DataFrame]) -> None:
     """Fit minus reference, each log fit but the reference itself, none of the counts; the worse one is called so."""
-    found = tables[schema.DIFFERENCES]
+    found = tables[schema.DIFFERENCES].filter(pl.col("target_set") == "common")
     assert found["fit"].unique(maintain_order=True).to_list() == ["zero", "mean", "ridge_small"]
-    for fit, reference, metric, difference, low, high, said in found.iter_rows():
-        gap = value(tables, fit, "common", metric) - value(tables, reference, "common", metric)
-        assert difference == pytest.approx(gap, rel=1e-6)
-        assert low <= difference <= high
-        assert said == "worse"
+    for row in found.iter_rows(named=True):
+        here, there = (value(tables, row[name], "common", row["metric"]) for name in ("fit", "reference"))
+        assert row["value"] == pytest.approx(here - there, rel=1e-4)
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["verdict"] == "worse"
+        assert 0 < row["p"] <= row["p_adjusted"] <= 1
+        assert row["unit"] == "cell"
 
 
-def test_a_paired_interval_is_narrower_than_two_apart(evaluation: Evaluation) -> None:
-    """What pairing is for: fits that fail on the same cells."""
-    better, base = evaluation.errors["ridge_small"]["common"], evaluation.errors["mean"]["common"]
-    paired = difference_rows("a", better, "b", base, WEIGHTS_NC, 0.9).row(0, named=True)
-    apart = [figures(errors, WEIGHTS_NC, 0.9)["mse"] for errors in (better, base)]
-    assert paired["high"] - paired["low"] < sum(interval.high - interval.low for interval in apart)
+def test_a_pair_differs_on_the_genes_of_neither(tables: dict[schema.Table, pl.DataFrame], evaluation) -> None:
+    """From the errors of single genes."""
+    genes = {f"g{i}" for i in range(80) if i not in {*PANELS["two"], *PANELS["one"]}}
+    rows = tables[schema.PER_GENE].filter(pl.col("gene_id").is_in(genes))
+    mse = {name: rows.filter(pl.col("fit") == name)["mse"].mean() for name in ("mean", "ridge_small")}
+    found = tables[schema.DIFFERENCES].filter(
+        (pl.col("fit") == "mean") & (pl.col("reference") == "ridge_small") & (pl.col("metric") == "mse")
+    )
+    assert found["value"].item() == pytest.approx(mse["mean"] - mse["ridge_small"], rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("low", "mid", "high", "smaller_is_better", "larger_is_better"),
+    ("difference", "adjusted", "smaller_is_better", "larger_is_better"),
     [
-        (-3, -2, -1, "better", "worse"),
-        (1, 2, 3, "worse", "better"),
-        (-1, 1, 3, "no difference shown", "no difference shown"),
-        (0, 1, 2, "no difference shown", "no difference shown"),
-        (-2, -1, 0, "no difference shown", "no difference shown"),
+        (-2, 0.01, "better", "worse"),
+        (2, 0.01, "worse", "better"),
+        (2, 0.2, "no difference shown", "no difference shown"),
+        (2, float("nan"), "no difference shown", "no difference shown"),
     ],
 )
-def test_verdicts(low: float, mid: float, high: float, smaller_is_better: str, larger_is_better: str) -> None:
-    """An interval that touches zero shows nothing; else the sign of what is better decides."""
-    assert verdict(Interval(mid, low, high), -1) == smaller_is_better
-    assert verdict(Interval(mid, low, high), 1) == larger_is_better
+def test_verdicts(difference: float, adjusted: float, smaller_is_better: str, larger_is_better: str) -> None:
+    """A corrected p-value above 1 - confidence shows nothing; else the sign of what is better decides."""
+    assert verdict(difference, -1, adjusted, 0.95) == smaller_is_better
+    assert verdict(difference, 1, adjusted, 0.95) == larger_is_better
 
 
 def test_constant_genes_are_left_out_of_r_squared(tables: dict[schema.Table, pl.DataFrame]) -> None:
@@ -175,49 +195,91 @@ def test_genes_and_cell_types_add_up_to_the_whole(tables: dict[schema.Table, pl.
     assert whole == pytest.approx(value(tables, "ridge_small", "common", "mse"), rel=1e-6)
 
 
-def test_a_cell_type_by_hand(evaluation: Evaluation, planted) -> None:
-    """Only its own cells count, for errors and for the baseline."""
-    errors, cells = evaluation.errors["ridge"]["common"], planted.counts.cells[N_TRAIN:]
-    row = per_type_rows("ridge", errors, cells).row(by_predicate=pl.col("cell_type") == "type1", named=True)
-    here = (cells["cell_type"] == "type1").to_numpy()
-    assert row["mse"] == pytest.approx(errors.sse_C[here].mean() / errors.n_targets)
-    assert row["explained"] == pytest.approx(1 - errors.sse_C[here].sum() / errors.baseline_C[here].sum())
-
-
-def test_the_means_are_those_of_the_training_cells(evaluation: Evaluation, planted) -> None:
-    """The baseline of every test cell, from the definition."""
-    mean_T = planted.values[:N_TRAIN].toarray().astype(float).mean(axis=0)[COMMON]
-    np.testing.assert_allclose(gene_means([planted.values[:N_TRAIN]])[COMMON], mean_T, rtol=1e-6)
-    test_CT = planted.values[N_TRAIN:].toarray()
-    test_CT[:, 10] = 1.7
-    want_C = ((test_CT[:, COMMON] - mean_T) ** 2).sum(axis=1)
-    np.testing.assert_allclose(evaluation.errors["ridge"]["common"].baseline_C, want_C, rtol=1e-4)
+def test_a_cell_type_by_hand(tables: dict[schema.Table, pl.DataFrame], evaluation: Evaluation) -> None:
+    """Only its own cells count, for errors, baseline and floor."""
+    row = tables[schema.PER_TYPE].row(
+        by_predicate=(pl.col("cell_type") == "type1") & (pl.col("fit") == "ridge"), named=True
+    )
+    here = (evaluation.cells["cell_type"] == "type1").to_numpy()
+    sse_C = evaluation.fits["ridge"].cells.errors["common"].sse_C[here]
+    base_C = evaluation._measured["log"].baseline("common")[here]
+    floor = evaluation.floors.types["planted", "type1"].value
+    assert row["mse"] == pytest.approx(sse_C.mean() / len(COMMON))
+    assert row["explained"] == pytest.approx(1 - sse_C.sum() / base_C.sum())
+    assert row["captured"] == pytest.approx((base_C.mean() - sse_C.mean()) / (base_C.mean() - floor))
+    assert row["captured_low"] < row["captured"] < row["captured_high"]
 
 
 def test_a_fit_of_foreign_genes_is_refused(planted) -> None:
     """Genes are named by id; one that the matrix lacks is not guessed."""
-    empty, cells = Evaluation(planted.counts.genes, [], WEIGHTS_NC, torch.device("cpu")), MemoryBatches(planted.values)
-    fit = FitParams(panel="panel", predictor="mean")
+    cells, panels = planted.counts.cells[:20], {"panel": ["g0"]}
+    empty = Evaluation(planted.counts.genes, cells, panels, [], SETTINGS, torch.device("cpu"))
+    batches, fit = MemoryBatches(planted.values[:20]), FitParams(panel="panel", predictor="mean")
     with pytest.raises(PanelError, match="first elsewhere"):
-        empty.add("fit", fit, "log", torch.nn.Identity(), ["g0"], ["elsewhere"], cells, cells)
+        empty.add("fit", fit, "log", torch.nn.Identity(), ["g0"], ["elsewhere"], batches, batches)
 
 
-def test_no_targets_give_no_rows(evaluation: Evaluation) -> None:
+def test_no_common_targets_give_no_rows(planted) -> None:
     """A set without genes has no figure, rather than NaN."""
-    errors = evaluation.errors["mean"]["own"]
-    nothing = np.empty(0)
-    empty = type(errors)(*[np.zeros(N_TEST)] * 3, nothing, nothing, np.full(60, np.nan))
-    rows = comparison_rows(evaluation.fits["mean"], {"common": empty, "own": errors}, WEIGHTS_NC, 0.9)
-    assert rows["target_set"].unique().to_list() == ["own"]
-    assert per_gene_rows("mean", empty, evaluation.targets["mean"][:0]).is_empty()
+    cells, panels = planted.counts.cells[N_TRAIN:], {name: [f"g{i}" for i in genes] for name, genes in PANELS.items()}
+    settings = SETTINGS.model_copy(update={"reference": "mean"})
+    alone = Evaluation(planted.counts.genes, cells, panels, [], settings, torch.device("cpu"))
+    train, test = MemoryBatches(planted.values[:N_TRAIN]), MemoryBatches(planted.values[N_TRAIN:])
+    for name in ("zero", "mean"):
+        add(alone, name, name, "two", train, test)
+    tables = {table: schema.check(frame, table) for table, frame in tabulate(alone, {}).items()}
+    assert set(tables[schema.COMPARISON]["target_set"]) == {"own", "all"}
+    assert set(tables[schema.DIFFERENCES]["target_set"]) == {"pair"}
+    assert tables[schema.PER_CELL].is_empty()
+    assert tables[schema.PER_GENE]["captured"].null_count() == tables[schema.PER_GENE].height
+
+
+def test_a_group_is_the_mean_over_its_fits(tables: dict[schema.Table, pl.DataFrame]) -> None:
+    """With their spread, and an interval that two seeds make wide."""
+    row = tables[schema.SEEDS].row(
+        by_predicate=(pl.col("target_set") == "common") & (pl.col("metric") == "mse"), named=True
+    )
+    each = [value(tables, name, "common", "mse") for name in ("zero", "mean")]
+    assert (row["group"], row["fits"], row["n_fits"]) == ("z*", "zero, mean", 2)
+    assert row["value"] == pytest.approx(np.mean(each))
+    assert row["spread"] == pytest.approx(np.std(each, ddof=1))
+    assert row["low"] < min(each)
+    assert row["high"] > max(each)
+
+
+def test_groups_are_fits_that_differ_in_a_seed() -> None:
+    """Of the panel or the predictor; other settings part them."""
+    panels = {f"r{i}": RandomPanel(selector="random", seed=i) for i in range(3)}
+    panels["matched"] = RandomPanel(selector="random", seed=9, n_landmarks=5)
+    fits = {f"{panel}-ridge": FitParams(panel=panel, predictor="ridge") for panel in panels}
+    fits["r0-mean"] = FitParams(panel="r0", predictor="mean")
+    assert seed_groups(fits, panels, PREDICTOR) == {"r*-ridge": ["r0-ridge", "r1-ridge", "r2-ridge"]}
+
+
+def test_levels_part_the_targets(tables: dict[schema.Table, pl.DataFrame]) -> None:
+    """Every own target is in one level, and the levels add up to the whole."""
+    rows = tables[schema.LEVELS].filter(
+        (pl.col("fit") == "ridge") & (pl.col("target_set") == "own") & (pl.col("metric") == "mse")
+    )
+    assert rows["n_targets"].sum() == 73
+    whole = (rows["value"] * rows["n_targets"]).sum() / 73
+    assert whole == pytest.approx(value(tables, "ridge", "own", "mse"), rel=1e-4)
+
+
+def test_clusters_and_profiles_have_their_controls(tables: dict[schema.Table, pl.DataFrame]) -> None:
+    """The measured cells say what could be reached; the mean changes no profile."""
+    assert set(tables[schema.CLUSTERS]["fit"]) == {"measured", *FITS}
+    change = tables[schema.PROFILES].filter((pl.col("fit") == "mean") & (pl.col("metric") == "profile_change_r"))
+    np.testing.assert_allclose(change["value"], 0, atol=1e-6)
 
 
 def test_nested_metrics_hold_every_value(tables: dict[schema.Table, pl.DataFrame]) -> None:
     """As `dvc metrics diff` reads them."""
     nested = nested_metrics(tables[schema.COMPARISON])
+    assert final_metrics(tables[schema.COMPARISON], "ridge")["common/mse"] == nested["ridge"]["common"]["mse"]
     assert nested["ridge"]["common"]["mse"] == value(tables, "ridge", "common", "mse")
     n_values = sum(len(metrics) for sets in nested.values() for metrics in sets.values())
-    assert n_values == tables[schema.COMPARISON].height == 5 * 2 * 5
+    assert n_values == tables[schema.COMPARISON].height
 
 
 def test_overlap_by_brute_force() -> None:
