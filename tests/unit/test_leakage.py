@@ -12,19 +12,23 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from scipy import sparse
 from torch import Tensor
 
 from sclandmarks.learn.task import Hooks, Step, Task, split_genes
 from sclandmarks.matrix import ExpressionMatrix, MemoryBatches
+from sclandmarks.moments import gene_means
 from sclandmarks.params import (
     GreedyPanel,
     GroupLassoPanel,
+    NetworkPredictor,
     PrepareParams,
     RidgePredictor,
     SplitParams,
     TopVariancePanel,
 )
+from sclandmarks.predict import PREDICTORS
 from sclandmarks.predict.linear import fit_ridge
 from sclandmarks.prep.join import join_datasets
 from sclandmarks.prep.prepare import filter_cells, prepare
@@ -32,6 +36,10 @@ from sclandmarks.prep.split import split_cells
 from sclandmarks.select import SELECTORS, SelectionTask
 
 PREPARE = PrepareParams(min_library_size=60, min_reads=2, min_cells=5, scale=1e4, log_base=10)
+NETWORK = NetworkPredictor(
+    method="network", seed=0, learning_rate=0.01, max_epochs=2, patience=2, batch_size=16, width=4, depth=1,
+    dropout=0.1, weight_decay=0.1, loss="mse",
+)  # fmt: skip
 PANELS = {
     "top_variance": TopVariancePanel(selector="top_variance"),
     "greedy": GreedyPanel(selector="greedy", ridge=0.1),
@@ -65,22 +73,45 @@ def split(counts: ExpressionMatrix) -> pl.DataFrame:
     return split_cells(counts.cells, SplitParams(seed=0, test=0.25, validation=0.15))
 
 
-def learn(counts: ExpressionMatrix, split: pl.DataFrame, selector: str) -> Result:
-    """The stages prepare, select and fit."""
+def learn(counts: ExpressionMatrix, split: pl.DataFrame, selector: str, leak: str = "") -> Result:
+    """The stages prepare, select and fit; `leak` says where test cells are let in on purpose."""
+    told = pl.when(pl.col("subset") == "test").then(pl.lit("train")).otherwise("subset")
     matrix = join_datasets([filter_cells(counts, PREPARE)]).matrix
-    prepared = prepare(matrix, split, PREPARE, seed=0)
+    prepared = prepare(matrix, split.with_columns(subset=told) if leak == "filter" else split, PREPARE, seed=0)
     subset = prepared.counts.cells.join(split, on="cell_id", how="left", maintain_order="left")["subset"]
-    train, validation = (
-        MemoryBatches(prepared.value[np.flatnonzero((subset == name).to_numpy())], 32)
-        for name in ("train", "validation")
+    train, validation, everything = (
+        MemoryBatches(prepared.value[np.flatnonzero(subset.is_in(names).to_numpy())], 32)
+        for names in (["train"], ["validation"], ["train", "test"])
     )
+    chosen = MemoryBatches(prepared.value[np.flatnonzero((subset == "test").to_numpy())], 32)
     selected = SELECTORS[selector](
-        SelectionTask(train, validation, prepared.counts.genes, 8), PANELS[selector], Hooks()
+        SelectionTask(everything if leak == "panel" else train, validation, prepared.counts.genes, 8),
+        PANELS[selector],
+        Hooks(),
     )
     inputs = prepared.counts.positions(selected.panel["gene_id"].to_list())
-    task = Task(train, validation, *split_genes(prepared.counts.n_genes, inputs))
+    task = Task(
+        everything if leak == "weights" else train,
+        chosen if leak == "lambda" else validation,
+        *split_genes(prepared.counts.n_genes, inputs),
+    )
     fitted = fit_ridge(task, RidgePredictor(method="ridge"), Hooks())
-    return Result(prepared.counts.genes, selected.panel, fitted.module.state_dict(), fitted.chosen, fitted.history)
+    means = gene_means((everything if leak == "means" else train).in_order())
+    weights = fitted.module.state_dict() | {"means": means} | _network_weights(task)
+    return Result(prepared.counts.genes, selected.panel, weights, fitted.chosen, fitted.history)
+
+
+def _network_weights(task: Task) -> dict[str, Tensor]:
+    """A network of two epochs: shuffling, scalings and early stopping are of training and held-back cells too."""
+    fitted = PREDICTORS["network"](task, NETWORK, Hooks())
+    return {f"network.{name}": value for name, value in fitted.module.state_dict().items()}
+
+
+def unchanged(want: Result, got: Result) -> bool:
+    """Whether genes, panel with scores, means, weights, lambda and its whole grid are the same to the last bit."""
+    same = got.genes.equals(want.genes) and got.panel.equals(want.panel) and got.weights.keys() == want.weights.keys()
+    same = same and all(torch.equal(got.weights[name], want.weights[name]) for name in want.weights)
+    return same and (got.chosen, got.history) == (want.chosen, want.history)
 
 
 def alter(counts: ExpressionMatrix, split: pl.DataFrame, subset: str) -> ExpressionMatrix:
@@ -103,10 +134,14 @@ def test_test_cells_change_nothing_that_is_learned(
 ) -> None:
     """Genes, panel with scores, weights, lambda and its whole grid are the same to the last bit."""
     want, got = learn(counts, split, selector), learn(alter(counts, split, "test"), split, selector)
-    assert got.genes.equals(want.genes)
-    assert got.panel.equals(want.panel)
-    assert all((got.weights[name] == want.weights[name]).all() for name in want.weights)
-    assert (got.chosen, got.history) == (want.chosen, want.history)
+    assert unchanged(want, got)
+
+
+@pytest.mark.parametrize("leak", ["filter", "means", "panel", "weights", "lambda"])
+def test_a_planted_leak_is_caught(leak: str, counts: ExpressionMatrix, split: pl.DataFrame) -> None:
+    """Each one alone: the same comparison sees that test cells have changed what is learned."""
+    want, got = (learn(each, split, "top_variance", leak) for each in (counts, alter(counts, split, "test")))
+    assert not unchanged(want, got)
 
 
 @pytest.mark.parametrize("selector", PANELS)
