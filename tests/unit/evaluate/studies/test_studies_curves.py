@@ -27,7 +27,7 @@ def without_l1000(study: StudiesParams) -> StudiesParams:
 def tables(
     values: Cohort, counts: Cohort, without_l1000: StudiesParams, preparation: PrepareParams
 ) -> dict[schema.Table, pl.DataFrame]:
-    floor = floor_of(counts.test, without_l1000, preparation, NoiseParams(seed=0, n_repeats=3))
+    floor = floor_of(counts.test, without_l1000, preparation, NoiseParams(seed=0, n_repeats=3, n_bootstrap=20))
     return learning_curves(values, without_l1000, floor)
 
 

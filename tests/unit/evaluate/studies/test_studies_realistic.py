@@ -17,7 +17,7 @@ PANEL = np.array([3, 9, 27])
 
 @pytest.fixture(scope="module")
 def table(values: Cohort, counts: Cohort, study: StudiesParams, preparation: PrepareParams) -> pl.DataFrame:
-    floor = floor_of(counts.test, study, preparation, NoiseParams(seed=0, n_repeats=3))
+    floor = floor_of(counts.test, study, preparation, NoiseParams(seed=0, n_repeats=3, n_bootstrap=20))
     return schema.check(realistic_input(values, counts, study, preparation, floor), schema.REALISTIC)
 
 
