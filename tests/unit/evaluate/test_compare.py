@@ -55,7 +55,7 @@ def evaluation(planted) -> Evaluation:
     cells = planted.counts.cells[N_TRAIN:].with_columns(donor=pl.lit("one"))
     made = Evaluation(planted.counts.genes, cells, panels, common, SETTINGS, torch.device("cpu"))
     counts = MemoryBatches(planted.counts.X_CG[N_TRAIN:], 32)
-    made.estimate_floors(counts, PREPARE, NoiseParams(seed=0, n_repeats=2))
+    made.estimate_floors(counts, PREPARE, NoiseParams(seed=0, n_repeats=2, n_bootstrap=20))
     for name, panel in FITS.items():
         add(made, name, name.split("_")[0], panel, train, test)
     add(made, "counts", "mean", "two", train, test, scale="counts")
