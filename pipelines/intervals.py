@@ -1,10 +1,10 @@
-"""Stage intervals: prediction intervals of every gene from held-back cells, and their coverage of test cells."""
+"""Stage intervals: prediction intervals of every gene, their coverage of test cells, and the answer per gene."""
 
 import polars as pl
 
 from sclandmarks import paths, schema
-from sclandmarks.evaluate.bootstrap import resample_weights
-from sclandmarks.evaluate.conformal import coverage, coverage_rows, half_widths, interval_rows
+from sclandmarks.evaluate.answers import per_gene
+from sclandmarks.evaluate.conformal import judge
 from sclandmarks.evaluate.neighbours import best_landmarks
 from sclandmarks.io.learning import LearningData
 from sclandmarks.io.models import load_model
@@ -14,26 +14,28 @@ from sclandmarks.params import load_params
 from sclandmarks.runtime.device import open_device
 from sclandmarks.runtime.logs import run_stage
 
+READ = (schema.GENEWISE, schema.NOISE_PER_GENE)
+
 
 def main() -> None:
     params, data = load_params(), LearningData()
-    device, cells, levels = open_device(params.runtime), data.cells("test"), params.intervals.levels
-    weights = resample_weights(cells.height, params.compare.n_bootstrap, params.compare.seed)
-    tables: dict[schema.Table, list[pl.DataFrame]] = {schema.INTERVALS: [], schema.COVERAGE: [], schema.NEIGHBOURS: []}
+    device, cells, near, found = open_device(params.runtime), data.cells("test"), [], []
     for name in params.panels:
-        panel = read_table(paths.panel(name), schema.PANEL)["gene_id"]
-        places = split_genes(data.genes.height, data.genes_at(panel, paths.panel(name)))
-        tables[schema.NEIGHBOURS].append(best_landmarks(name, data.batches("train"), *places, data.genes))
+        path = paths.panel(name)
+        places = split_genes(data.genes.height, data.genes_at(read_table(path, schema.PANEL)["gene_id"], path))
+        near.append(best_landmarks(name, data.batches("train"), *places, data.genes))
     for name in [name for name, fit in params.fits.items() if params.predictors[fit.predictor].unit == "log"]:
         model = load_model(paths.model(name))
         places = split_genes(data.genes.height, data.genes_at(model.landmarks, paths.model(name)))
         held, test = (dense_pairs(data.batches(one).in_order(), *places, device) for one in ("validation", "test"))
-        widths = half_widths(model.module.to(device), held, levels, params.intervals.max_cells)
-        found, genes = coverage(model.module, test, widths), data.genes[places[1].numpy()]
-        tables[schema.INTERVALS].append(interval_rows(name, genes, levels, widths, found))
-        tables[schema.COVERAGE].append(coverage_rows(name, cells, levels, found, weights, params.compare.confidence))
-    for table, parts in tables.items():
-        write_table(paths.TABLES / f"{table.name}.parquet", pl.concat(parts), table)
+        module, genes = model.module.to(device), data.genes[places[1].numpy()]
+        found.append(judge(name, module, held, test, genes, cells, params.intervals, params.compare))
+    tables = {schema.NEIGHBOURS: pl.concat(near)}
+    tables |= dict(zip((schema.INTERVALS, schema.COVERAGE), map(pl.concat, zip(*found, strict=True)), strict=True))
+    known = {table: read_table(paths.TABLES / f"{table.name}.parquet", table) for table in READ}
+    tables[schema.PER_GENE] = per_gene(tables | known, {name: fit.panel for name, fit in params.fits.items()})
+    for table, frame in tables.items():
+        write_table(paths.TABLES / f"{table.name}.parquet", frame, table)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ class Evaluation:
         baseline_C = measured.baseline(COMMON)
         self._keep(schema.PER_TYPE, rows.per_type_rows(
             name, errors, baseline_C, self.cells, self.floors, self.resamples, confidence))  # fmt: skip
-        self._keep(schema.PER_GENE, rows.per_gene_rows(name, judged.targets, judged.genes, floor, confidence))
+        self._keep(schema.GENEWISE, rows.genewise_rows(name, judged.targets, judged.genes, confidence))
         self._keep(schema.PER_CELL, rows.per_cell_rows(name, errors, self.cells))
         self._keep(schema.LEVELS, rows.level_rows(judged, measured, floor, common_T, confidence))
         if judged.profiles is not None and common_T.any():
@@ -210,7 +210,7 @@ def tabulate(evaluation: Evaluation, groups: Mapping[str, Sequence[str]]) -> dic
 
 
 TABLES = (
-    schema.COMPARISON, schema.DIFFERENCES, schema.SEEDS, schema.PER_TYPE, schema.PER_GENE, schema.PER_CELL,
+    schema.COMPARISON, schema.DIFFERENCES, schema.SEEDS, schema.PER_TYPE, schema.GENEWISE, schema.PER_CELL,
     schema.LEVELS, schema.PROFILES, schema.CLUSTERS,
 )  # fmt: skip
 

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from sclandmarks import schema
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.bootstrap import interval
+from sclandmarks.evaluate.bootstrap import interval, resample_weights
 from sclandmarks.learn.task import Pair
+from sclandmarks.params import CompareParams, IntervalParams
 
 FloatArray = NDArray[np.float64]
 ALL = "all"
@@ -42,6 +43,44 @@ class Coverage:
     per_gene_T: FloatArray
     per_cell_C: FloatArray
     width_T: FloatArray
+
+
+def judge(
+    fit: str,
+    module: nn.Module,
+    held_back: Iterable[Pair],
+    test: Iterable[Pair],
+    genes: pl.DataFrame,
+    cells: pl.DataFrame,
+    settings: IntervalParams,
+    compare: CompareParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Take intervals from held-back cells and measure on test cells how often they hold.
+
+    Parameters
+    ----------
+    fit : str
+        Its name.
+    module : torch.nn.Module
+        On the device of the pairs.
+    held_back, test : iterable of Pair
+    genes, cells : polars.DataFrame
+        Targets and test cells, in order.
+    settings : IntervalParams
+    compare : CompareParams
+        Resamples and confidence of the coverage itself.
+
+    Returns
+    -------
+    tuple of polars.DataFrame
+        Rows of `schema.INTERVALS` and of `schema.COVERAGE`.
+    """
+    levels = settings.levels
+    widths_KT = half_widths(module, held_back, levels, settings.max_cells)
+    found = coverage(module, test, widths_KT)
+    weights_NC = resample_weights(cells.height, compare.n_bootstrap, compare.seed)
+    covered = coverage_rows(fit, cells, levels, found, weights_NC, compare.confidence)
+    return interval_rows(fit, genes, levels, widths_KT, found), covered
 
 
 def half_widths(module: nn.Module, pairs: Iterable[Pair], levels: Sequence[float], max_cells: int) -> Tensor:

@@ -19,7 +19,6 @@ from sclandmarks.evaluate.groups import over_seeds
 from sclandmarks.evaluate.judge import Judged
 from sclandmarks.evaluate.levels import level_figures, levels_of
 from sclandmarks.evaluate.measured import Floors, Measured
-from sclandmarks.evaluate.noise import captured
 from sclandmarks.evaluate.profiles import Profiles, Types
 from sclandmarks.evaluate.targets import COMMON, OWN
 
@@ -102,25 +101,16 @@ def _three(figures: Mapping[str, Figure], confidence: float) -> dict[str, float]
     return found
 
 
-def per_gene_rows(
-    name: str, targets: pl.DataFrame, genes: GenePass, floor: tuple[FloatArray, FloatArray] | None, confidence: float
-) -> pl.DataFrame:
-    """Rows of `schema.PER_GENE`; `targets` are the genes in order, `floor` theirs: value and resamples."""
-    nothing_T = np.full(len(genes.mse_T), np.nan)
-    columns = {"mse": genes.mse_T, "variance": genes.variance_T, "r2": genes.r2_T, "floor": nothing_T}
-    columns["r2_low"], columns["r2_high"] = _ends(genes.r2_NT, confidence)
-    columns |= {"captured": nothing_T, "captured_low": nothing_T, "captured_high": nothing_T}
-    if floor is not None:
-        columns["floor"] = floor[0]
-        captured_T = captured(genes.mse_T, genes.baseline_T, floor[0]).value
-        captured_NT = captured(genes.mse_NT, genes.baseline_NT, floor[1]).value
-        low_T, high_T = _ends(np.where(np.isnan(captured_T), np.nan, captured_NT), confidence)
-        columns |= {"captured": captured_T, "captured_low": low_T, "captured_high": high_T}
-    columns |= {"pearson": genes.pearson_T, "spearman": genes.spearman_T, "auroc": genes.auroc_T}
-    made = targets.select(pl.lit(name).alias("fit"), "gene_id", "symbol").with_columns(
+def genewise_rows(name: str, targets: pl.DataFrame, genes: GenePass, confidence: float) -> pl.DataFrame:
+    """Rows of `schema.GENEWISE`; `targets` are the genes, in order."""
+    low_T, high_T = _ends(genes.r2_NT, confidence)
+    columns = {
+        "mse": genes.mse_T, "variance": genes.variance_T, "r2": genes.r2_T, "r2_low": low_T, "r2_high": high_T,
+        "pearson": genes.pearson_T, "spearman": genes.spearman_T, "auroc": genes.auroc_T,
+    }  # fmt: skip
+    return targets.select(pl.lit(name).alias("fit"), "gene_id", "symbol").with_columns(
         pl.Series(column, np.asarray(values), dtype=pl.Float64).fill_nan(None) for column, values in columns.items()
     )
-    return made.select(list(schema.PER_GENE.dtypes))
 
 
 def _ends(resampled_NT: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

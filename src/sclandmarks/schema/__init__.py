@@ -8,15 +8,15 @@ from sclandmarks.schema.comparison import (
     CLUSTERS,
     COMPARISON,
     DIFFERENCES,
+    GENEWISE,
     LEVELS,
     PER_CELL,
-    PER_GENE,
     PER_TYPE,
     PROFILES,
     SEEDS,
 )
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
-from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS
+from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
 from sclandmarks.schema.studies import CURVES, EQUIVALENTS, FREQUENCY, GENERALISATION, GROUPS, REALISTIC, STABILITY
@@ -36,6 +36,7 @@ __all__ = [
     "FREQUENCY",
     "GENERALISATION",
     "GENES",
+    "GENEWISE",
     "GROUPS",
     "HISTORY",
     "INTERVALS",

@@ -105,8 +105,8 @@ PER_TYPE = Table(
     key=("fit", "dataset", "cell_type"),
 )
 
-PER_GENE = Table(
-    "per_gene",
+GENEWISE = Table(
+    "genewise",
     (
         _FIT,
         Column("gene_id", pl.String, "target gene"),
@@ -116,10 +116,6 @@ PER_GENE = Table(
         Column("r2", pl.Float64, "1 - mse / variance; null for a constant gene", nullable=True),
         _end("r2", "low"),
         _end("r2", "high"),
-        Column("floor", pl.Float64, "noise floor: the error of sampling that no predictor goes below", nullable=True),
-        Column("captured", pl.Float64, "part of what can be known; null where that is next to nothing", nullable=True),
-        _end("captured", "low"),
-        _end("captured", "high"),
         Column("pearson", pl.Float64, "correlation over cells; 0 for a constant prediction", nullable=True),
         Column("spearman", pl.Float64, "rank correlation over cells; 0 for a constant prediction", nullable=True),
         Column("auroc", pl.Float64, "zero against non-zero; null where only one of them occurs", nullable=True),

@@ -47,3 +47,26 @@ NEIGHBOURS = Table(
     ),
     key=("panel", "gene_id"),
 )
+
+PER_GENE = Table(
+    "per_gene",
+    (
+        Column("fit", pl.String, "entry of fits in params.yaml"),
+        Column("gene_id", pl.String, "target gene"),
+        Column("symbol", pl.String, "current symbol"),
+        Column("trust", pl.String, "well, partly or not predictable, see evaluate.answers"),
+        Column("captured", pl.Float64, "r2 / reliability: part of what can be known; null below 0.1", nullable=True),
+        Column("captured_low", pl.Float64, "lower end of its bootstrap interval", nullable=True),
+        Column("captured_high", pl.Float64, "upper end of its bootstrap interval", nullable=True),
+        Column("r2", pl.Float64, "1 - mse / variance over test cells; null for a constant gene", nullable=True),
+        Column("r2_low", pl.Float64, "lower end of its bootstrap interval", nullable=True),
+        Column("r2_high", pl.Float64, "upper end of its bootstrap interval", nullable=True),
+        Column("reliability", pl.Float64, "part of its variance that is not sampling noise, all cells", nullable=True),
+        Column("landmark", pl.String, "symbol of the panel gene of largest absolute correlation", nullable=True),
+        Column("landmark_r", pl.Float64, "that correlation, over training cells", nullable=True),
+        Column("level", pl.Float64, "promised coverage of the prediction interval, the largest asked for"),
+        Column("half_width", pl.Float64, "the interval is prediction -/+ this, log10 units, cut off at zero"),
+        Column("coverage", pl.Float64, "fraction of test cells inside"),
+    ),
+    key=("fit", "gene_id"),
+)
