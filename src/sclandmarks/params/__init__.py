@@ -81,6 +81,7 @@ __all__ = [
     "IntervalParams",
     "KMeansPanel",
     "KnnPredictor",
+    "KMeansPanel",
     "L1000Panel",
     "LoadingsPanel",
     "LogScale",
