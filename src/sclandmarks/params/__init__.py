@@ -82,6 +82,7 @@ __all__ = [
     "KMeansPanel",
     "KnnPredictor",
     "KMeansPanel",
+    "KnnPredictor",
     "L1000Panel",
     "LoadingsPanel",
     "LogScale",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +79,12 @@ def prepare(matrix: ExpressionMatrix, split: pl.DataFrame, settings: PreparePara
         )
     order = np.random.default_rng(seed).permutation(matrix.n_cells)
     counts = _with_reads(matrix.take_genes(genes).take(order))
-    return Prepared(counts, log_normalise(counts.X_CG, settings.scale, settings.log_base))
+    return Prepared(counts, normaliser(settings)(counts.X_CG))
+
+
+def normaliser(settings: PrepareParams) -> Callable[[sparse.csr_matrix], sparse.csr_matrix]:
+    """What makes processed values of counts of the kept genes."""
+    return partial(log_normalise, scale=settings.scale, base=settings.log_base)
 
 
 def _with_reads(counts: ExpressionMatrix) -> ExpressionMatrix:
