@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sclandmarks.learn.task import Hooks
@@ -28,7 +29,7 @@ def principal_axes(deflation: Deflation, n_axes: int) -> PrincipalAxes:
 
     like, n_genes = deflation.variance_G, len(deflation.variance_G)
 
-    def multiply(v_G: np.ndarray) -> np.ndarray:
+    def multiply(v_G: NDArray[np.float64]) -> Any:
         return deflation.apply(torch.from_numpy(v_G.reshape(1, -1)).to(like))[0].cpu().numpy()
 
     first = np.random.default_rng(0).normal(size=n_genes)

@@ -7,6 +7,7 @@ a regular expression for the whole symbol between slashes (`/HLA-.*/`); or a fil
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sclandmarks.errors import PanelError
@@ -22,6 +24,8 @@ from sclandmarks.genes import retired_symbols
 from sclandmarks.moments import gene_means
 from sclandmarks.params import Wishes
 from sclandmarks.select.base import SelectionTask
+
+log = logging.getLogger(__name__)
 
 GROUPS = {"ribosomal": r"M?RP[SL]\d.*|RPLP\d.*|RPSA\d*", "mitochondrial": r"MT-.*"}
 
@@ -130,7 +134,9 @@ def constrain(task: SelectionTask, wishes: Wishes) -> Constraints:
     """
     finder = GeneFinder(task.genes, task.lists)
     keep = _kept(task, finder.find(wishes.keep))
-    avoid = finder.find(wishes.avoid).weights
+    avoid, unknown = finder.find(wishes.avoid)
+    if unknown:
+        log.warning("not measured, so not to be avoided: %s", ", ".join(unknown[:10]))
     both = [place for place in keep if place in avoid]
     if both:
         raise PanelError("no gene both in keep and in avoid", _names(task, both), "Take it out of one of them.")
@@ -205,10 +211,12 @@ def cell_weights(task: SelectionTask, wishes: Wishes) -> Tensor | None:
         weight_C = 1 / sizes[place_C]
     else:
         weight_C = _named_types(names.tolist(), wishes.cell_type_weights)[place_C]
+    if not weight_C.any():
+        raise PanelError("a cell of weight above 0", "none", "Raise a weight in cell_type_weights.")
     return torch.from_numpy(weight_C / weight_C.mean())
 
 
-def _named_types(names: list[str], wanted: Mapping[str, float]) -> np.ndarray:
+def _named_types(names: list[str], wanted: Mapping[str, float]) -> NDArray[np.float64]:
     unknown = sorted(set(wanted) - set(names))
     if unknown:
         raise PanelError(

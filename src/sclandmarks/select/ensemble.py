@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.learn.task import Hooks, Step
@@ -63,7 +64,7 @@ def _some(batches: Batches, cells: IntArray) -> sparse.csr_matrix:
     return sparse.vstack(parts, format="csr")
 
 
-def stability(times_G: np.ndarray, n_chosen: Sequence[int]) -> float:
+def stability(times_G: NDArray[np.float64], n_chosen: Sequence[int]) -> float:
     """Stability of Nogueira et al. from how often each gene was chosen, and how many were each time."""
     n_times, share = len(n_chosen), float(np.mean(n_chosen)) / len(times_G)
     if n_times < 2 or share in (0.0, 1.0):
@@ -74,7 +75,11 @@ def stability(times_G: np.ndarray, n_chosen: Sequence[int]) -> float:
 
 
 def _rank(
-    task: SelectionTask, times_G: np.ndarray, ranks_G: np.ndarray, n_times: int, facts: dict[str, float]
+    task: SelectionTask,
+    times_G: NDArray[np.float64],
+    ranks_G: NDArray[np.float64],
+    n_times: int,
+    facts: dict[str, float],
 ) -> Selected:
     mean_G = np.where(times_G > 0, ranks_G / np.maximum(times_G, 1), np.inf)
     order = np.lexsort((mean_G, -times_G))[: task.n_landmarks].tolist()

@@ -35,8 +35,9 @@ def select_l1000_kmeans(task: SelectionTask, settings: KMeansPanel, hooks: Hooks
     ridge = max(settings.ridge * float(deflation.variance_G.mean()), 1e-30)
     state = Projected(deflation, axes.V_GT.T / axes.variance_T.sqrt().unsqueeze(1), ridge)
     places, reasons, history = list[int](), list[str](), list[Step]()
-    for number in range(1, settings.rounds + 1):
-        wanted = math.ceil((task.n_landmarks - len(places)) / (settings.rounds + 1 - number))
+    rounds = min(settings.rounds, task.n_landmarks)
+    for number in range(1, rounds + 1):
+        wanted = math.ceil((task.n_landmarks - len(places)) / (rounds + 1 - number))
         points_GT = (state.B_TG * scale_G).T.cpu().numpy()
         for gene, size in representatives(points_GT, places, wanted, settings.seed):
             state.add(gene)

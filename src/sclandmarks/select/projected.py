@@ -53,7 +53,7 @@ class Projected:
 
     def try_without(self, gene: int) -> Trial:
         """Take a gene out; the worth of another in its place is the difference of their gains."""
-        before = self.B_TG, self.left_G, torch.tensor(self.explained)
+        before = self.B_TG, self.left_G, torch.tensor(self.explained, dtype=torch.float64)
         self._move(gene, 1.0)
         gain_G = self.gains()
         return Trial(gene, gain_G - gain_G[gene], before)
