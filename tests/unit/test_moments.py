@@ -37,3 +37,16 @@ def test_no_cells_is_an_error() -> None:
     """A split without training cells is named here, not as a division by zero."""
     with pytest.raises(DataError, match="at least one cell"):
         gather([], torch.tensor([0]))
+
+
+@pytest.mark.parametrize("batch_size", [400, 64])
+def test_weighted_moments_are_those_of_repeated_cells(planted, batch_size: int) -> None:
+    """A cell of weight 3 counts as three; weights have mean 1."""
+    times_C = np.arange(400) % 3 + 1
+    weight_C = torch.from_numpy(times_C / times_C.mean())
+    rows = torch.from_numpy(planted.positions)
+    got = gather(MemoryBatches(planted.values, batch_size).in_order(), rows, weight_C=weight_C)
+    repeated = np.repeat(planted.values.toarray().astype(np.float64), times_C, axis=0)
+    np.testing.assert_allclose(got.mean_G, repeated.mean(0), rtol=1e-5)
+    want_GG = np.cov(repeated, rowvar=False, bias=True)
+    np.testing.assert_allclose(got.S_LG / 400, want_GG[planted.positions], rtol=1e-3, atol=1e-5)

@@ -42,10 +42,17 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "name with a space": ("panels.my panel", {"selector": "l1000"}, ["panels.my panel", "got 'my panel'"]),
     "data set twice": ("data.datasets", ["a", "b", "a"], ["data:", "each data set once", "['a', 'b', 'a']"]),
     "fit of an absent panel": ("fits.l1000-ridge.panel", "F910", ["fits.l1000-ridge.panel", "l1000", "got F910"]),
-    "fit of an absent predictor": (
-        "fits.l1000-ridge.predictor",
-        "oracle",
-        ["fits.l1000-ridge.predictor", "got oracle"],
+    "fit of an absent predictor": ("fits.l1000-ridge.predictor", "oracle", ["fits.l1000-ridge.predictor", "got oracle"]),
+    "bounds that leave no room": (
+        "panels.my",
+        {"selector": "greedy", "ridge": 0.1, "min_mean": 2, "max_mean": 1},
+        ["min_mean = 2 is above max_mean = 1"],
+    ),
+    "guided without a start": ("panels.my", {"selector": "guided", "ridge": 0.1}, ["panels.my.start: Field required"]),
+    "base of an unknown selector": (
+        "panels.my",
+        {"selector": "ensemble", "seed": 0, "n_resamples": 2, "fraction": 0.5, "base": {"selector": "no"}},
+        ["panels.my.base", "'no'"],
     ),
     "reference not fitted": ("compare.reference", "best", ["compare.reference", "l1000-ridge", "got best"]),
 }

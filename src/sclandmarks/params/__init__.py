@@ -81,8 +81,6 @@ __all__ = [
     "IntervalParams",
     "KMeansPanel",
     "KnnPredictor",
-    "KMeansPanel",
-    "KnnPredictor",
     "L1000Panel",
     "LoadingsPanel",
     "LogScale",

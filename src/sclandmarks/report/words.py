@@ -21,6 +21,11 @@ PANELS = {
     "group_lasso": "Ours: all genes are predicted from few, under a penalty that lets a gene in only where it pays; "
     "the penalty falls until enough genes are in.",
     "greedy": "Ours: gene after gene, the one that explains most of what is left of the variance of all others.",
+    "guided": "Ours: from a list of genes, the best are taken, others added and exchanged; each says why it is in.",
+    "l1000_kmeans": "As L1000 chose: genes are clustered, one of each cluster is taken, what these explain is removed.",
+    "hvg": "The genes that vary more among training cells than their mean lets expect.",
+    "pca_loadings": "The genes of largest loadings on the leading principal axes of the training cells.",
+    "ensemble": "The genes that another selector chooses most often from resampled training cells.",
 }
 _THAN = {"better": "better than", "worse": "worse than", "no difference shown": "not shown to differ from"}
 

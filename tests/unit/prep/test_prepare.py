@@ -13,7 +13,7 @@ from sclandmarks import schema
 from sclandmarks.errors import DataError
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import PrepareParams
-from sclandmarks.prep.prepare import filter_cells, prepare, summarise_each
+from sclandmarks.prep.prepare import filter_cells, normaliser, prepare, summarise_each
 
 SETTINGS = PrepareParams(min_library_size=20, min_reads=2, min_cells=5, scale=1e4, log_base=10)
 
@@ -135,3 +135,10 @@ def test_summaries_by_hand(make_matrix) -> None:
         ("all", "after", 3, 3, 2, pytest.approx(5 / 9), 5.0),
     ]
     assert [row["dataset"] for row in summarise_each(first)] == ["a"]
+
+
+def test_the_normaliser_makes_the_processed_values(counts: ExpressionMatrix) -> None:
+    """Of the counts of the kept genes, whatever blocks they come in."""
+    prepared = prepare(counts, split_of(counts), SETTINGS, 0)
+    block = normaliser(SETTINGS)(prepared.counts.X_CG[5:9])
+    np.testing.assert_array_equal(block.toarray(), prepared.value[5:9].toarray())

@@ -147,3 +147,12 @@ def test_cells_are_never_turned_into_a_covariance(monkeypatch) -> None:
     residual.add(0)
     assert max(sizes) <= 20 * 3000
     assert len(sizes) > 5
+
+
+def test_weighted_cells_are_those_of_repeated_cells(planted) -> None:
+    """The covariance of cells that are there so many times."""
+    times_C = np.arange(400) % 3 + 1
+    weight_C = torch.from_numpy(times_C / times_C.mean())
+    X_CG = centred(MemoryBatches(planted.values, 64).in_order(), 400, 80, torch.device("cpu"), weight_C)
+    repeated = np.repeat(planted.values.toarray().astype(np.float64), times_C, axis=0)
+    np.testing.assert_allclose(X_CG.T @ X_CG, np.cov(repeated, rowvar=False, bias=True), rtol=1e-9, atol=1e-12)
