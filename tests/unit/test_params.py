@@ -42,7 +42,7 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "name with a space": ("panels.my panel", {"selector": "l1000"}, ["panels.my panel", "got 'my panel'"]),
     "data set twice": ("data.datasets", ["a", "b", "a"], ["data:", "each data set once", "['a', 'b', 'a']"]),
     "fit of an absent panel": ("fits.l1000-ridge.panel", "F910", ["fits.l1000-ridge.panel", "l1000", "got F910"]),
-    "fit of an absent predictor": ("fits.l1000-ridge.predictor", "oracle", ["fits.l1000-ridge.predictor", "got oracle"]),
+    "fit of an absent predictor": ("fits.l1000-ridge.predictor", "seer", ["fits.l1000-ridge.predictor", "got seer"]),
     "bounds that leave no room": (
         "panels.my",
         {"selector": "greedy", "ridge": 0.1, "min_mean": 2, "max_mean": 1},
