@@ -62,8 +62,8 @@ def _part(matrix: ExpressionMatrix, fraction: float, rng: np.random.Generator) -
 
 
 def is_seeded(panel: Panel) -> bool:
-    """Whether a panel depends on a seed."""
-    return "seed" in type(panel).model_fields
+    """Whether a panel depends on a seed; greedy selection does so only where it is denoised."""
+    return "seed" in type(panel).model_fields and bool(getattr(panel, "denoised", True))
 
 
 def reseeded(panel: Panel, repeat: int) -> Panel:
@@ -85,6 +85,6 @@ def choose(panel: Panel, cohort: Cohort, n_landmarks: int) -> IntArray:
     size, seed = getattr(panel, "batch_size", 256), getattr(panel, "seed", 0)
     train, validation = (MemoryBatches(matrix.X_CG, size, seed) for matrix in cohort[:2])
     genes = cohort.train.genes
-    task = SelectionTask(train, validation, genes, min(n_landmarks, genes.height - 1))
+    task = SelectionTask(train, validation, genes, min(n_landmarks, genes.height - 1), cells=cohort.train.cells)
     chosen = SELECTORS[panel.selector](task, panel, Hooks()).panel.sort("rank")
     return gene_positions(genes, chosen["gene_id"].to_list())
