@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 ENSEMBL = re.compile(r"^(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$")
 
@@ -75,11 +78,20 @@ def gene_table(originals: Sequence[str], symbols: Sequence[str], ensembl_ids: Se
     Returns
     -------
     polars.DataFrame
-        As `schema.GENES`, in the order given. A landmark of L1000 that is known by symbol alone gets its Ensembl
-        id from the L1000 table, and is then named by it, unless another gene of the list has that id.
+        As `schema.GENES`, in the order given, but a gene_id may be there several times: two versions of an id, or,
+        among genes known by symbol alone, a symbol twice or a retired symbol beside the current one. See
+        `merge_duplicates`. Genes of different Ensembl ids stay apart even under one symbol, and so does a gene
+        known by symbol alone from one known by id. A landmark of L1000 that is known by symbol alone gets its
+        Ensembl id from the L1000 table, and is then named by it, unless another gene of the list has that id.
     """
-    current = current_symbols([symbol.strip() for symbol in symbols])
+    names = [symbol.strip() for symbol in symbols]
+    names = [strip_version(name) or name for name in names]
     stripped = [strip_version(gene.strip()) if gene else None for gene in ensembl_ids]
+    retired = retired_symbols()
+    current = [
+        careful if gene else retired.get(name, name)
+        for name, gene, careful in zip(names, stripped, current_symbols(names), strict=True)
+    ]
     landmarks = dict(l1000_landmarks().select("current_symbol", "ensembl_id").iter_rows())
     taken = {gene for gene in stripped if gene}
     known = [
@@ -95,6 +107,41 @@ def gene_table(originals: Sequence[str], symbols: Sequence[str], ensembl_ids: Se
         },
         schema={"gene_id": pl.String, "symbol": pl.String, "ensembl_id": pl.String, "original": pl.String},
     )
+
+
+class Merged(NamedTuple):
+    """Genes of one identity as one row each.
+
+    Parameters
+    ----------
+    genes : polars.DataFrame
+        As `schema.GENES`; `original` of a merged gene names all that went into it, joined by `|`.
+    places : array of int32
+        Row of `genes` for each gene that was there before.
+    names : list of str
+        Names of the merged genes, several to each: `original` of these rows.
+    """
+
+    genes: pl.DataFrame
+    places: NDArray[np.int32]
+    names: list[str]
+
+
+def merge_duplicates(genes: pl.DataFrame) -> Merged:
+    """Make one row of all rows with the same gene_id, at the place of the first.
+
+    Parameters
+    ----------
+    genes : polars.DataFrame
+        As `gene_table` makes it.
+    """
+    groups = genes.group_by("gene_id", maintain_order=True).agg(
+        pl.col("symbol", "ensembl_id").first(), pl.col("original").str.join("|"), pl.len().alias("n")
+    )
+    row_of = {gene: row for row, gene in enumerate(groups["gene_id"])}
+    places = np.array([row_of[gene] for gene in genes["gene_id"]], dtype=np.int32)
+    names = groups.filter(pl.col("n") > 1)["original"].to_list()
+    return Merged(groups.drop("n"), places, names)
 
 
 def measured_landmarks(genes: pl.DataFrame) -> list[str]:
