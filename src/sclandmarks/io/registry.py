@@ -19,7 +19,7 @@ from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.panglaodb import PanglaodbSettings
 from sclandmarks.params import CohortParams, Name, Section, describe, read_yaml
 
-DESCRIPTIVE = {"title", "organism", "citation", "licence"}
+DESCRIPTIVE = {"title", "citation", "licence"}
 
 
 class _Entry(Section):
@@ -63,12 +63,12 @@ class Dataset(_Entry):
 
     def origin(self, name: str) -> Origin:
         """Say what the readers write into the table of cells, for the entry of this name."""
-        return Origin(name, self.tissue, self.donor, self.sample, self.condition)
+        return Origin(name, self.tissue, self.donor, self.sample, self.condition, self.organism)
 
     def digest(self) -> str:
         """SHA-256 of all that decides the data: the canonical JSON of the entry and the version of the tables.
 
-        Title, organism, citation and licence can be reworded without reading the data again.
+        Title, citation and licence can be reworded without reading the data again.
         """
         return _digest(self.model_dump(mode="json", exclude=DESCRIPTIVE) | {"schema": schema.VERSION})
 

@@ -162,7 +162,7 @@ def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
     dict of str to str
         `entry`: digest of the entry. For each file or folder of one's own that is there, barcodes and features beside
         a matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes
-        behind the sample where there are several, and behind the member of a cohort.
+        behind the sample where there are several, and behind the member of a cohort. `orthologs`: of the reader's table, if any.
     """
     record = {"entry": recipe.digest()}
     for name, dataset in recipe.members.items():
@@ -187,6 +187,9 @@ def _contents(dataset: Dataset, fetched: Fetched) -> Iterator[tuple[str, str]]:
             prefix = "" if source.is_one else f"{sample.name}/"
             addresses = source.addresses(sample.sra, sample.srs)
             yield from _fetched({f"{prefix}{role}": url for role, url in addresses.items()}, fetched)
+    orthologs = dataset.reader.orthologs and dataset.reader.orthologs.expanduser()
+    if orthologs and orthologs.is_file():
+        yield "orthologs", sha256_of(orthologs)
 
 
 def _samples(source: PanglaodbSource, fetched: Fetched) -> list[Sample]:

@@ -46,7 +46,14 @@ def test_the_registry_of_the_repository_is_valid() -> None:
 
 
 def test_origin_carries_name_tissue_and_donor() -> None:
-    assert parse_registry(entry(donor="D1"))["mine"].origin("mine") == ("mine", "colon", "D1", None, None)
+    assert parse_registry(entry(donor="D1"))["mine"].origin("mine") == (
+        "mine",
+        "colon",
+        "D1",
+        None,
+        None,
+        "Homo sapiens",
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,8 +91,8 @@ def test_origin_carries_name_tissue_and_donor() -> None:
         ({"reader": {"format": "table", "orientation": "sideways"}}, "mine.reader.table.orientation.*'sideways'"),
         ({"reader": {"format": "h5ad", "matrix": "raw"}}, "mine.reader.h5ad.matrix"),
         (
-            {"source": ENTRY["source"] | {"labels": "l.csv"}, "reader": {"format": "h5ad"}},
-            "h5ad reader takes the files counts; got counts, labels",
+            {"source": PYPI | {"members": {"counts": "a", "clusters": "b"}}, "reader": {"format": "h5ad"}},
+            "h5ad reader takes the files counts and, if wanted, labels; got clusters, counts",
         ),
     ],
 )

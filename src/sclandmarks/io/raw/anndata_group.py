@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import as_csr, compressed_rows
+from sclandmarks.io.raw.common import RECOVER, as_csr, compressed_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +24,11 @@ SAMPLE = 1 << 17
 """Values looked at, at each of N_SAMPLES places, to tell whether they are whole."""
 N_SAMPLES = 5
 LARGEST_LOG = 40
+FRACTIONS = "fractions"
 logger = logging.getLogger(__name__)
 
 
-def pick(group: Any, name: str) -> str:
+def pick(group: Any, name: str, recover: bool = False) -> str:
     """Name the matrix to read.
 
     Parameters
@@ -35,6 +36,8 @@ def pick(group: Any, name: str) -> str:
     group : h5py.File or zarr.Group
     name : str
         `X`, `raw.X`, `layers/NAME`; or `auto`, the first of these that holds whole numbers, or the only one.
+    recover : bool
+        For `auto`, take the first of fractions where none is of whole numbers.
 
     Returns
     -------
@@ -59,6 +62,10 @@ def pick(group: Any, name: str) -> str:
         others = "; ".join(f"{one}: {why or 'whole numbers too'}" for one, why in faults.items() if one != whole[0])
         logger.info("counts are taken from %s%s", whole[0], f" (not from {others})" if others else "")
         return whole[0]
+    fractions = [one for one, why in faults.items() if why and why.startswith(FRACTIONS)]
+    if recover and fractions:
+        logger.info("counts are to be recovered from %s", fractions[0])
+        return fractions[0]
     raise no_counts(faults)
 
 
@@ -68,7 +75,7 @@ def no_counts(faults: Mapping[str, str | None]) -> DataError:
         "raw counts (whole numbers from 0 to 2147483647) in X, raw.X or a layer",
         "; ".join(f"{one} with {why}" for one, why in faults.items()),
         "Give the unnormalised counts: ask for the file with `raw.X` or a layer of counts, or use the publisher's raw "
-        "matrix. Set `reader.matrix` in datasets.yaml if you know which it is.",
+        f"matrix. Set `reader.matrix` in datasets.yaml if you know which it is. {RECOVER}",
     )
 
 
@@ -97,7 +104,7 @@ def fault(values: NDArray[Any]) -> str | None:
     broken = values[values != np.rint(values)]
     if broken.size:
         looks = "log-normalised" if values.max() < LARGEST_LOG else "normalised"
-        return f"fractions, first {broken[0]:g}, largest {values.max():g}: looks {looks}"
+        return f"{FRACTIONS}, first {broken[0]:g}, largest {values.max():g}: looks {looks}"
     return None
 
 

@@ -1,38 +1,37 @@
-"""What all readers share: the checks of cells and genes, and the tables made of them."""
+"""What all readers share: words for what they find, errors that name the file, arrays that are checked."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sclandmarks import schema
 from sclandmarks.errors import DataError, SclandmarksError
-from sclandmarks.genes import gene_table
-from sclandmarks.matrix import ExpressionMatrix, check_counts
 
-UNKNOWN = "Unknown"
 BLOCK = 1 << 18
-CELLS_AT_ONCE = 512
-MISSING = frozenset({None, "", "NA", "nan"})
+UNKNOWN = "Unknown"
+MISSING = frozenset({None, "", "NA", "N/A", "NaN", "nan", "<NA>", "None"})
+RECOVER = (
+    "Or set `reader.normalised: recover` of the entry in datasets.yaml: counts are taken back out of values that were "
+    "scaled per cell and log-transformed, where that is exact."
+)
 Labels = Sequence[str | None]
 
 
 class Origin(NamedTuple):
-    """What the entry in datasets.yaml says of every cell: its name, the tissue, and what else is known or None."""
+    """What the entry in datasets.yaml says of every cell: its name, the tissue, and what else is known."""
 
     dataset: str
     tissue: str
     donor: str | None = None
     sample: str | None = None
     condition: str | None = None
+    organism: str | None = None
 
 
 class CellLabels(NamedTuple):
@@ -45,83 +44,14 @@ class CellLabels(NamedTuple):
     condition: Labels | None = None
 
 
-def to_matrix(
-    X_CG: sparse.spmatrix,
-    barcodes: Sequence[str],
-    labels: CellLabels,
-    genes: pl.DataFrame,
-    origin: Origin,
-) -> ExpressionMatrix:
-    """Check what a reader found in a file and put it together.
-
-    Parameters
-    ----------
-    X_CG : scipy.sparse matrix, shape (n_cells, n_genes)
-        Counts of any numeric type; its arrays are taken over and changed.
-    barcodes : sequence of str, length n_cells
-    labels : CellLabels
-    genes : polars.DataFrame
-        As `named_genes` makes it, n_genes rows.
-    origin : Origin
-        Tissue and donor stand in where `labels` has none.
-
-    Returns
-    -------
-    ExpressionMatrix
-        int32 counts; library sizes are the sums over all genes of the file.
-
-    Raises
-    ------
-    DataError
-        If a barcode or a gene is empty or there twice, or the values are not counts (see `check_counts`).
-    """
-    _check_unique("barcode", barcodes, barcodes, "Keep one row of each cell, or make the barcodes distinct.")
-    _check_unique("gene", genes["gene_id"].to_list(), genes["original"].to_list(), _GENE_REMEDY)
-    csr = as_csr(X_CG)
-    csr.sum_duplicates()
-    counts = _as_counts(csr)
-    cells = pl.DataFrame(
-        {
-            "cell_id": [f"{origin.dataset}/{barcode}" for barcode in barcodes],
-            "dataset": [origin.dataset] * len(barcodes),
-            "sample": _filled(labels.sample, origin.sample or UNKNOWN, len(barcodes)),
-            "donor": _filled(labels.donor, origin.donor or UNKNOWN, len(barcodes)),
-            "tissue": _filled(labels.tissue, origin.tissue, len(barcodes)),
-            "condition": _filled(labels.condition, origin.condition or UNKNOWN, len(barcodes)),
-            "cell_type": _filled(labels.cell_type, UNKNOWN, len(barcodes)),
-            "library_size": _library_sizes(counts),
-        },
-        schema=schema.CELLS.dtypes,
-    )
-    return ExpressionMatrix(counts, cells, genes)
-
-
-def named_genes(originals: Sequence[str], symbols: Labels | None = None, ensembl: Labels | None = None) -> pl.DataFrame:
-    """Gene table of a file, see `genes.gene_table`.
-
-    Parameters
-    ----------
-    originals : sequence of str, length n_genes
-        Names in the file.
-    symbols : sequence of str or None, optional
-        Symbols; the original name stands in where one is missing.
-    ensembl : sequence of str or None, optional
-        Ensembl ids; without them, the original names that are such ids.
-    """
-    filled = [
-        original if symbol in MISSING else symbol
-        for original, symbol in zip(originals, symbols or originals, strict=True)
-    ]
-    return gene_table(originals, [str(symbol) for symbol in filled], ensembl or originals)
-
-
 @contextmanager
 def naming(path: Path, origin: Origin) -> Iterator[None]:
     """Add data set and file to an error raised inside the block."""
     try:
         yield
     except SclandmarksError as error:
-        error.add_note(f"data set {origin.dataset}, file {path}")
+        if not hasattr(error, "__notes__"):  # a file inside this one's block was named already
+            error.add_note(f"data set {origin.dataset}, file {path}")
         raise
 
 
@@ -223,18 +153,6 @@ def _is_whole(values: NDArray[Any]) -> bool:
     return values.dtype.kind in "iu" or bool((values == np.rint(values)).all())
 
 
-def _as_counts(csr: sparse.csr_matrix) -> sparse.csr_matrix:
-    """What `check_counts` returns, in place and block by block; it says what is wrong where something is."""
-    values = int32_of(csr.data) if 0 not in csr.shape else None
-    if values is None or not values.any():
-        return check_counts(csr.astype(np.float64))  # float32 cannot tell the largest int32 from the next number
-    counts = sparse.csr_matrix((values, csr.indices, csr.indptr), shape=csr.shape, copy=False)
-    counts.has_canonical_format = True
-    if not values.all():
-        counts.eliminate_zeros()
-    return counts
-
-
 def texts(values: Any) -> list[str]:
     """Names stored as bytes or text, as str.
 
@@ -245,37 +163,3 @@ def texts(values: Any) -> list[str]:
     """
     with reading("names in UTF-8"):
         return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
-
-
-def _library_sizes(counts: sparse.csr_matrix) -> NDArray[np.int64]:
-    """Sum of each row, exactly; numpy and scipy would copy all values to int64 at once."""
-    most = int(counts.data.max(initial=0)) * int(np.diff(counts.indptr).max(initial=0))
-    if most <= np.iinfo(np.int32).max:
-        return np.asarray(counts @ np.ones(counts.shape[1], dtype=np.int32), dtype=np.int64)
-    sizes = np.zeros(counts.shape[0], dtype=np.int64)
-    for at in range(0, len(sizes), CELLS_AT_ONCE):
-        starts = counts.indptr[at : at + CELLS_AT_ONCE + 1]
-        sums = np.cumsum(counts.data[starts[0] : starts[-1]], dtype=np.int64)
-        sizes[at : at + CELLS_AT_ONCE] = np.diff(np.concatenate([[0], sums])[starts - starts[0]])
-    return sizes
-
-
-_GENE_REMEDY = "Add up or drop the rows of the same gene, or give the file's Ensembl ids."
-
-
-def _check_unique(kind: str, ids: Sequence[str], names: Sequence[str], remedy: str) -> None:
-    if "" in ids:
-        raise DataError(f"a name for every {kind}", f"an empty one at place {list(ids).index('') + 1}", remedy)
-    if len(set(ids)) == len(ids):
-        return
-    times = Counter(ids)
-    twice = [one for one, n in times.items() if n > 1]
-    shown = [" = ".join(dict.fromkeys([one, *(n for i, n in zip(ids, names, strict=True) if i == one)]))
-             for one in twice[:5]]  # fmt: skip
-    raise DataError(f"each {kind} once", f"{len(twice)} more than once, first {', '.join(shown)}", remedy)
-
-
-def _filled(labels: Labels | None, default: str, n_cells: int) -> list[str]:
-    if labels is None:
-        return [default] * n_cells
-    return [default if label in MISSING else str(label) for label in labels]

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import named_genes
+from sclandmarks.io.raw.names import GeneNames, named_genes
 from sclandmarks.matrix import IntArray
 
 EXPRESSION = "Gene Expression"
@@ -40,7 +39,7 @@ class Features(NamedTuple):
 
 def expressed(
     X_CF: sparse.csr_matrix, features: Features, genome: str | None = None
-) -> tuple[sparse.csr_matrix, pl.DataFrame]:
+) -> tuple[sparse.csr_matrix, GeneNames]:
     """Keep the genes whose expression was counted, of one genome.
 
     Parameters
@@ -53,8 +52,8 @@ def expressed(
     Returns
     -------
     X_CG : scipy.sparse.csr_matrix, shape (n_cells, n_genes)
-    genes : polars.DataFrame
-        As `named_genes` makes it.
+    names : GeneNames
+        Prefixes of genomes are still on them.
 
     Raises
     ------
@@ -62,12 +61,9 @@ def expressed(
         If no feature is gene expression, or the genome is not in the file, or not given where there are several.
     """
     places = _of_genome(features, _of_expression(features), genome)
-    prefix = f"{genome}_" if genome else ""
-    ids = [features.ids[i].removeprefix(prefix) for i in places]
-    genes = named_genes(
-        [features.ids[i] for i in places], [features.symbols[i].removeprefix(prefix) for i in places], ids
-    )
-    return (X_CF if len(places) == X_CF.shape[1] else X_CF[:, places].tocsr()), genes
+    ids = [features.ids[i] for i in places]
+    names = named_genes(ids, [features.symbols[i] for i in places], ids)
+    return (X_CF if len(places) == X_CF.shape[1] else X_CF[:, places].tocsr()), names
 
 
 def _of_expression(features: Features) -> IntArray:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw.anndata_group import AUTO, csr, fault, matrices, no_counts, pick, remedy, sample, table
-from sclandmarks.io.raw.common import CellLabels, Labels, Origin, named_genes, naming, reading, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import Labels, Origin, naming, reading
+from sclandmarks.io.raw.labels import Own, cell_labels
+from sclandmarks.io.raw.names import named_genes
+from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,28 +24,21 @@ if TYPE_CHECKING:
 INDEX = "index"
 
 
-class _AnnDataSettings(Section):
+class _AnnDataSettings(ReaderSettings):
     """Base of the settings of AnnData's files."""
 
-    optional_roles: ClassVar[tuple[str, ...]] = ()
-
     matrix: str = Field(default=AUTO, pattern=r"^(auto|X|raw\.X|layers/.+)$")
-    cell_type: str | None = None
-    donor: str | None = None
-    tissue: str | None = None
     symbol: str = INDEX
     ensembl: str | None = None
 
 
 class H5adSettings(_AnnDataSettings):
-    """Where an .h5ad file has the raw counts and the names.
+    """Where an .h5ad file has the raw counts and the names; cells are labelled by columns of `obs`.
 
     Parameters
     ----------
     matrix : str
         `X`, `raw.X` or `layers/NAME`; `auto` takes the first of them that holds whole numbers.
-    cell_type, donor, tissue : str, optional
-        Columns of `obs`.
     symbol, ensembl : str, optional
         Columns of `var` (of `raw.var` for `raw.X`); `index`, or the index's own name, is the index. Without
         `ensembl`, the index is looked at for Ensembl ids.
@@ -63,7 +59,7 @@ def read_h5ad(files: Mapping[str, Path], settings: H5adSettings, origin: Origin)
     Parameters
     ----------
     files : mapping of str to Path
-        `counts`: the file.
+        `counts`: the file. `labels`, optional, see `labels.cell_labels`.
     settings : H5adSettings
     origin : Origin
 
@@ -82,7 +78,7 @@ def read_h5ad(files: Mapping[str, Path], settings: H5adSettings, origin: Origin)
 
     path = files["counts"]
     with naming(path, origin), reading("a readable .h5ad file"), h5py.File(path, "r") as file:
-        return _read(file, settings, origin)
+        return _read(file, files, settings, origin)
 
 
 def read_zarr(files: Mapping[str, Path], settings: ZarrSettings, origin: Origin) -> ExpressionMatrix:
@@ -91,7 +87,7 @@ def read_zarr(files: Mapping[str, Path], settings: ZarrSettings, origin: Origin)
     Parameters
     ----------
     files : mapping of str to Path
-        `counts`: the folder, or a zip file of it.
+        `counts`: the folder, or a zip file of it. `labels`, optional.
     settings : ZarrSettings
     origin : Origin
 
@@ -107,7 +103,7 @@ def read_zarr(files: Mapping[str, Path], settings: ZarrSettings, origin: Origin)
     """
     path = files["counts"]
     with naming(path, origin), reading("a readable .zarr folder, or zip of one"), zarr_group(path) as group:
-        return _read(group, settings, origin)
+        return _read(group, files, settings, origin)
 
 
 @contextmanager
@@ -122,23 +118,30 @@ def zarr_group(path: Path) -> Iterator[Any]:
         yield zarr.open_group(store, mode="r")
 
 
-def _read(group: Any, settings: _AnnDataSettings, origin: Origin) -> ExpressionMatrix:
-    name = pick(group, settings.matrix)
+def _read(group: Any, files: Mapping[str, Path], settings: _AnnDataSettings, origin: Origin) -> ExpressionMatrix:
+    recover = settings.normalised == "recover"
+    name = pick(group, settings.matrix, recover)
     place = matrices(group)[name]
     obs, var = table(group, "obs"), table(group, place.replace("X", "var") if name == "raw.X" else "var")
-    labels = CellLabels(*(_column(obs, "obs", key, getattr(settings, key)) for key in ("cell_type", "donor", "tissue")))
+    barcodes = [str(name) for name in obs.index]
+    own = Own(_columns(obs), lambda name: _column(obs, "obs", "cell_type", name))
+    labels = cell_labels(files, settings, barcodes, origin, own)
     genes = named_genes(
         [str(name) for name in var.index],
         _column(var, "var", "symbol", settings.symbol),
         _column(var, "var", "ensembl", settings.ensembl),
     )
     X_CG = csr(group[place])
-    if settings.matrix == AUTO and (why := fault(sample(X_CG.data))):
+    if settings.matrix == AUTO and not recover and (why := fault(sample(X_CG.data))):
         raise no_counts({name: why})
     if X_CG.shape != (len(obs), len(var)):
         raise DataError(f"{len(obs)} cells x {len(var)} genes in {name}, as the tables have", f"{X_CG.shape}",
                         "Get the file again.")  # fmt: skip
-    return to_matrix(X_CG, [str(name) for name in obs.index], labels, genes, origin)
+    return to_matrix(X_CG, barcodes, labels, genes, settings, origin)
+
+
+def _columns(frame: pd.DataFrame) -> list[str]:
+    return [INDEX, *([str(frame.index.name)] if frame.index.name else []), *map(str, frame.columns)]
 
 
 def _column(frame: pd.DataFrame, table: str, key: str, name: str | None) -> Labels | None:
@@ -149,5 +152,4 @@ def _column(frame: pd.DataFrame, table: str, key: str, name: str | None) -> Labe
         return [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
     if name in (INDEX, frame.index.name):
         return [str(value) for value in frame.index]
-    there = ", ".join([INDEX, *map(str, frame.columns)])
-    raise DataError(f"a column {name} in {table}", f"a file with {there}", remedy(key))
+    raise DataError(f"a column {name} in {table}", f"a file with {', '.join(_columns(frame))}", remedy(key))

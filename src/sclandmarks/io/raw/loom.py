@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Labels, Origin, named_genes, naming, reading, texts, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import Labels, Origin, naming, reading, texts
+from sclandmarks.io.raw.labels import Own, cell_labels
+from sclandmarks.io.raw.names import named_genes
+from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 BLOCK_VALUES = 1 << 23
 BARCODES = ("CellID", "obs_names", "cell_names", "Barcode")
@@ -21,28 +24,22 @@ SYMBOLS = ("Gene", "var_names", "gene_names", "GeneName")
 ENSEMBL = ("Accession", "gene_ids", "EnsemblID")
 
 
-class LoomSettings(Section):
-    """Where a loom file has the counts and the names.
+class LoomSettings(ReaderSettings):
+    """Where a loom file has the counts and the names; cells are labelled by column attributes.
 
     Parameters
     ----------
     matrix : str
         `matrix` or `layers/NAME`.
-    barcode, cell_type, donor, tissue : str, optional
-        Column attributes; without `barcode`, the first there of CellID, obs_names, cell_names and Barcode.
+    barcode : str, optional
+        Column attribute; without it, the first there of CellID, obs_names, cell_names and Barcode.
     symbol, ensembl : str, optional
         Row attributes; without them, the first there of Gene, var_names, gene_names and GeneName, and of
         Accession, gene_ids and EnsemblID, if any.
     """
 
-    optional_roles: ClassVar[tuple[str, ...]] = ()
-
     format: Literal["loom"]
     matrix: str = Field(default="matrix", pattern=r"^(matrix|layers/.+)$")
-    barcode: str | None = None
-    cell_type: str | None = None
-    donor: str | None = None
-    tissue: str | None = None
     symbol: str | None = None
     ensembl: str | None = None
 
@@ -53,7 +50,7 @@ def read_loom(files: Mapping[str, Path], settings: LoomSettings, origin: Origin)
     Parameters
     ----------
     files : mapping of str to Path
-        `counts`: the file.
+        `counts`: the file. `labels`, optional, see `labels.cell_labels`.
     settings : LoomSettings
     origin : Origin
 
@@ -75,15 +72,14 @@ def read_loom(files: Mapping[str, Path], settings: LoomSettings, origin: Origin)
             matrix = _dataset(file, settings.matrix)
             n_genes, n_cells = matrix.shape
             columns, rows = _Attributes(file, "col_attrs", n_cells), _Attributes(file, "row_attrs", n_genes)
-            barcodes = columns.first("barcode", settings.barcode, BARCODES)
-            labels = CellLabels(
-                *(columns.named(key, getattr(settings, key)) for key in ("cell_type", "donor", "tissue"))
-            )
+            asked = None if "labels" in files and settings.barcode not in columns.group else settings.barcode
+            barcodes = columns.first("barcode", asked, BARCODES)
+            own = Own(list(columns.group), lambda name: columns.named("cell_type", name))
+            labels = cell_labels(files, settings, barcodes, origin, own)
             symbols = rows.first("symbol", settings.symbol, SYMBOLS)
             ensembl = rows.named("ensembl", settings.ensembl or rows.there(ENSEMBL))
             X_CG = _sparse(matrix)
-        genes = named_genes(symbols, symbols, ensembl)
-        return to_matrix(X_CG, barcodes, labels, genes, origin)
+        return to_matrix(X_CG, barcodes, labels, named_genes(symbols, symbols, ensembl), settings, origin)
 
 
 class _Attributes:

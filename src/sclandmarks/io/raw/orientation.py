@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
 from sclandmarks.errors import DataError
 from sclandmarks.genes import ENSEMBL, l1000_landmarks, retired_symbols
+from sclandmarks.io.raw.names import SYMBOL_AND_ID
 
 Orientation = Literal["genes_by_cells", "cells_by_genes"]
-VERSIONED = re.compile(r"_(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$")
 MIN_SHARE = 0.02
 MIN_RATIO = 4.0
 logger = logging.getLogger(__name__)
@@ -51,7 +50,7 @@ def detect(columns: Sequence[str], rows: Sequence[str]) -> Orientation:
 def gene_share(names: Sequence[str]) -> float:
     """Fraction of names that are Ensembl gene ids, or symbols, current or retired, of human genes in any case."""
     known = known_symbols()
-    return sum(name.upper() in known or bool(ENSEMBL.match(name) or VERSIONED.search(name)) for name in names) / max(
+    return sum(name.upper() in known or bool(ENSEMBL.match(name) or SYMBOL_AND_ID.match(name)) for name in names) / max(
         len(names), 1
     )
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import MISSING, UNKNOWN, CellLabels, Origin, named_genes, naming, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import MISSING, UNKNOWN, CellLabels, Origin, naming
+from sclandmarks.io.raw.labels import Own, cell_labels
+from sclandmarks.io.raw.names import GeneNames, named_genes
+from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.io.raw.text import read_lines
 from sclandmarks.io.raw.workspace import Workspace, read_workspace
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 OBJECTS = ("sm", "sm2")
-GENE = re.compile(r"^(.+)_(ENS(?:MUS)?G\d{11})\.(\d+)(_PAR_Y)?$")
 SAMPLE = re.compile(r"^([SED]RA\d+)(?:_([SED]RS\d+))?\.sparse")
 NO_SAMPLE = "notused"
 NULL = r"\N"
@@ -30,7 +31,7 @@ N_SHOWN = 3
 logger = logging.getLogger(__name__)
 
 
-class PanglaodbSettings(Section):
+class PanglaodbSettings(ReaderSettings):
     """What becomes of cells without a cluster, and which sample the table of cell types is asked for.
 
     Parameters
@@ -41,7 +42,7 @@ class PanglaodbSettings(Section):
         Accession numbers; without them they are taken from the name of the counts' file.
     """
 
-    optional_roles: ClassVar[tuple[str, ...]] = ("annotations", "clusters")
+    optional_roles: ClassVar[tuple[str, ...]] = ("annotations", "clusters", "labels")
 
     format: Literal["panglaodb"]
     unclustered: Literal["keep", "drop"] = "keep"
@@ -65,7 +66,8 @@ def read_panglaodb(files: Mapping[str, Path], settings: PanglaodbSettings, origi
         `counts`: {SRA}_{SRS}.sparse.RData, genes x cells. `clusters`, optional: a barcode and a cluster in each
         line. `annotations`, optional: CSV, either with the header `cluster,cell_type`, or as PanglaoDB has it, SRA,
         SRS, cluster and cell type without a header, where lines of other samples are passed over. A cluster that is
-        not there is Unknown.
+        not there is Unknown. `labels`, optional, see `labels.cell_labels`: where it has cell types, they are taken
+        instead.
     settings : PanglaodbSettings
     origin : Origin
 
@@ -86,32 +88,33 @@ def read_panglaodb(files: Mapping[str, Path], settings: PanglaodbSettings, origi
             wanted = "a file of clusters, which cell types and `unclustered: drop` need"
             raise DataError(wanted, "none", "Add the role `clusters` to `source`.")
         workspace = read_workspace(files["counts"], OBJECTS)
-        genes = split_genes(workspace.rows)
+        names = split_genes(workspace.rows)
     labelled = _labelled(files, settings, origin, workspace.columns)
     kept = [i for i, cluster in enumerate(labelled.clusters) if cluster or settings.unclustered == "keep"]
-    types = [labelled.types.get(labelled.clusters[i] or "", UNKNOWN) for i in kept]
-    _say(workspace, labelled, len(kept), types)
+    types = [labelled.types.get(cluster or "", UNKNOWN) for cluster in labelled.clusters]
+    _say(workspace, labelled, len(kept), [types[i] for i in kept])
+    labels = cell_labels(files, settings, workspace.columns, origin, Own(known=CellLabels(cell_type=types)))
     with naming(files["counts"], origin):
         X_CG = workspace.X_CR if len(kept) == len(workspace.columns) else workspace.X_CR[np.array(kept, dtype=np.int64)]
         barcodes = [workspace.columns[i] for i in kept]
         del workspace
-        return to_matrix(X_CG, barcodes, CellLabels(cell_type=types), genes, origin)
+        return to_matrix(X_CG, barcodes, _of_cells(labels, kept), names, settings, origin)
 
 
-def split_genes(names: list[str]) -> pl.DataFrame:
-    """Gene table of PanglaoDB's row names, `SYMBOL_ENSG00000000000.V`, with `_PAR_Y` behind some.
+def split_genes(names: list[str]) -> GeneNames:
+    """Symbols and ids of PanglaoDB's row names, `SYMBOL_ENSG00000000000.V`, with `_PAR_Y` behind some.
 
     A name of another form stands for itself, as a symbol.
     """
-    matches = [GENE.match(name) for name in names]
-    odd = [name for name, match in zip(names, matches, strict=True) if match is None]
+    genes = named_genes(names)
+    odd = [name for name, gene in zip(names, genes.ensembl, strict=True) if gene is None]
     if odd:
         logger.info("%d of %d genes have no Ensembl id in their name: %s ...", len(odd), len(names), odd[:N_SHOWN])
-    symbols = [match.group(1) if match else name for name, match in zip(names, matches, strict=True)]
-    ids = [
-        match.group(2) + (match.group(4) or "") if match else name for name, match in zip(names, matches, strict=True)
-    ]
-    return named_genes(names, symbols, ids)
+    return genes
+
+
+def _of_cells(labels: CellLabels, kept: list[int]) -> CellLabels:
+    return CellLabels(*(None if column is None else [column[i] for i in kept] for column in labels))
 
 
 def _labelled(files: Mapping[str, Path], settings: PanglaodbSettings, origin: Origin, barcodes: list[str]) -> _Labelled:

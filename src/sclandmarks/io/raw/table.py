@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Origin, named_genes, naming, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import Origin, naming
+from sclandmarks.io.raw.labels import cell_labels
+from sclandmarks.io.raw.names import named_genes
 from sclandmarks.io.raw.orientation import detect
-from sclandmarks.io.raw.text import BROKEN, NEWLINE, check_utf8, line_blocks, open_text, read_lines
+from sclandmarks.io.raw.settings import ReaderSettings
+from sclandmarks.io.raw.text import BROKEN, NEWLINE, check_utf8, line_blocks, open_text
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 BLOCK_BYTES = 1 << 24
 NUMBERS_REMEDY = "Give a table of counts whose first column and first row are names, all other fields numbers."
 CSV_LIMIT = 1 << 27
 
 
-class TableSettings(Section):
+class TableSettings(ReaderSettings):
     """How a table of counts is laid out.
 
     Parameters
@@ -33,10 +36,8 @@ class TableSettings(Section):
     orientation : {"auto", "genes_by_cells", "cells_by_genes"}
         What a row is: a gene, or a cell; `auto` looks which side has names of genes.
     separator : str
-        Between the fields of counts and labels.
+        Between the fields of the counts.
     """
-
-    optional_roles: ClassVar[tuple[str, ...]] = ("labels",)
 
     format: Literal["table"]
     orientation: Literal["auto", "genes_by_cells", "cells_by_genes"] = "auto"
@@ -62,8 +63,8 @@ def read_text_table(files: Mapping[str, Path], settings: TableSettings, origin: 
     ----------
     files : mapping of str to Path
         `counts`: a header with the columns' names (with or without a field above the row names), then a name and
-        numbers in each row; UTF-8, plain, gzip or zstd; fields may be quoted. `labels`, optional: a header, then a
-        row for each cell in the order of the counts, with the cell type in the second column.
+        numbers in each row; UTF-8, plain, gzip or zstd; fields may be quoted. `labels`, optional, see
+        `labels.cell_labels`.
     settings : TableSettings
     origin : Origin
 
@@ -83,12 +84,8 @@ def read_text_table(files: Mapping[str, Path], settings: TableSettings, origin: 
         orientation = detect(*names) if settings.orientation == "auto" else settings.orientation
         by_genes = orientation == "genes_by_cells"
         barcodes, genes = (names.columns, names.rows) if by_genes else (names.rows, names.columns)
-    labels = CellLabels()
-    if "labels" in files:
-        with naming(files["labels"], origin):
-            labels = CellLabels(cell_type=_read_labels(files["labels"], settings.separator, barcodes))
-    with naming(files["counts"], origin):
-        return to_matrix(X.T if by_genes else X, barcodes, labels, named_genes(genes), origin)
+        labels = cell_labels(files, settings, barcodes, origin)
+        return to_matrix(X.T if by_genes else X, barcodes, labels, named_genes(genes), settings, origin)
 
 
 def _read_counts(path: Path, separator: str) -> tuple[sparse.csr_matrix, _Names]:
@@ -178,29 +175,3 @@ def _parse(lines: bytes, columns: list[str], separator: str, first_line: int) ->
         what = f"column {columns[place - 1]}" if place else "the row's name"
         raise DataError("a value in every field", f"none in line {line}, {what}", NUMBERS_REMEDY)
     return _Block(frame.to_series(0).to_list(), frame[:, 1:].to_numpy().ravel())
-
-
-def _read_labels(path: Path, separator: str, barcodes: list[str]) -> list[str]:
-    try:
-        rows = [row for row in csv.reader(read_lines(path), delimiter=separator) if row][1:]
-    except csv.Error as error:
-        raise DataError("a readable table of labels", str(error), "Get the file again.") from error
-    if len(rows) != len(barcodes) or any(len(row) < 2 for row in rows):
-        raise DataError(
-            f"a header and {len(barcodes)} rows with a label in the second column, one for each cell",
-            f"{sum(len(row) >= 2 for row in rows)} such rows of {len(rows)}",
-            "Give one label for each cell of the counts, in their order.",
-        )
-    _check_order([row[0] for row in rows], barcodes)
-    return [row[1] for row in rows]
-
-
-def _check_order(first_column: list[str], barcodes: list[str]) -> None:
-    """Labels go by place; where their first column holds barcodes it must say the same."""
-    if first_column != barcodes and not set(barcodes).isdisjoint(first_column):
-        at = next(i for i, pair in enumerate(zip(first_column, barcodes, strict=True)) if pair[0] != pair[1])
-        raise DataError(
-            "labels in the order of the cells",
-            f"label {at + 1} for {first_column[at]} where the counts have {barcodes[at]}",
-            "Sort the labels as the counts are.",
-        )

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Origin, compressed_rows, naming, reading, texts, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import Origin, compressed_rows, naming, reading, texts
 from sclandmarks.io.raw.features import Features, choose_genome, expressed
+from sclandmarks.io.raw.labels import cell_labels
+from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 PARTS = ("barcodes", "data", "indices", "indptr", "shape")
 BLOCK = 1 << 22
 REMEDY = "Give the filtered_feature_bc_matrix.h5 or filtered_gene_bc_matrices_h5.h5 of CellRanger."
 
 
-class TenxH5Settings(Section):
-    """Which genome of a 10x .h5 file is read.
-
-    Parameters
-    ----------
-    genome : str, optional
-        Required where the file has several; a prefix `genome_` of ids and symbols is taken off.
-    """
-
-    optional_roles: ClassVar[tuple[str, ...]] = ()
+class TenxH5Settings(ReaderSettings):
+    """What all readers have; `genome` is required where the file has several."""
 
     format: Literal["tenx_h5"]
-    genome: str | None = None
 
 
 def read_tenx_h5(files: Mapping[str, Path], settings: TenxH5Settings, origin: Origin) -> ExpressionMatrix:
@@ -42,7 +35,7 @@ def read_tenx_h5(files: Mapping[str, Path], settings: TenxH5Settings, origin: Or
     Parameters
     ----------
     files : mapping of str to Path
-        `counts`: the file.
+        `counts`: the file. `labels`, optional, see `labels.cell_labels`.
     settings : TenxH5Settings
     origin : Origin
 
@@ -66,9 +59,11 @@ def read_tenx_h5(files: Mapping[str, Path], settings: TenxH5Settings, origin: Or
             features = _features(group)
             barcodes = texts(group["barcodes"][:])
             X_CF = _counts(group, len(barcodes), len(features.ids))
-        X_CG, genes = expressed(X_CF, features, genome)
+        X_CG, names = expressed(X_CF, features, genome)
         del X_CF
-        return to_matrix(X_CG, barcodes, CellLabels(), genes, origin)
+        labels = cell_labels(files, settings, barcodes, origin)
+        chosen = settings.model_copy(update={"genome": genome})
+        return to_matrix(X_CG, barcodes, labels, names, chosen, origin)
 
 
 def _group(file: Any, genome: str | None) -> tuple[Any, str | None]:

@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.raw.common import CellLabels, Origin, naming, reading, to_matrix
+from sclandmarks.io.raw.assemble import to_matrix
+from sclandmarks.io.raw.common import Origin, naming, reading
 from sclandmarks.io.raw.features import Features, expressed
+from sclandmarks.io.raw.labels import cell_labels
 from sclandmarks.io.raw.market import read_market
+from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.io.raw.text import read_lines
 from sclandmarks.matrix import ExpressionMatrix
-from sclandmarks.params import Section
 
 MATRIX, BARCODES, FEATURES = ("matrix.mtx",), ("barcodes.tsv",), ("features.tsv", "genes.tsv")
 OTHERS = {"barcodes": BARCODES, "features": FEATURES}
 ENDINGS = ("", ".gz", ".zst")
 
 
-class TenxMtxSettings(Section):
-    """Nothing to set: the files say all."""
+class TenxMtxSettings(ReaderSettings):
+    """What all readers have; the files say the rest."""
 
-    optional_roles: ClassVar[tuple[str, ...]] = ("barcodes", "features")
+    optional_roles: ClassVar[tuple[str, ...]] = ("barcodes", "features", "labels")
 
     format: Literal["tenx_mtx"]
 
@@ -35,7 +37,8 @@ def read_tenx_mtx(files: Mapping[str, Path], settings: TenxMtxSettings, origin: 
     files : mapping of str to Path
         `counts`: the folder, or its matrix.mtx (features x barcodes). `barcodes` and `features`, optional: the
         other files; without them they lie beside the matrix, under their own names behind the same prefix.
-        Features have an id, a symbol (else the id stands in) and, from CellRanger 3 on, a type.
+        Features have an id, a symbol (else the id stands in) and, from CellRanger 3 on, a type. `labels`, optional,
+        see `labels.cell_labels`.
     settings : TenxMtxSettings
     origin : Origin
 
@@ -59,9 +62,10 @@ def read_tenx_mtx(files: Mapping[str, Path], settings: TenxMtxSettings, origin: 
     with naming(matrix, origin):
         X_CF = read_market(matrix)
         _check_shape(X_CF.shape, len(barcodes), len(features.ids))
-        X_CG, genes = expressed(X_CF, features)
+        X_CG, names = expressed(X_CF, features)
         del X_CF
-        return to_matrix(X_CG, barcodes, CellLabels(), genes, origin)
+        labels = cell_labels(files, settings, barcodes, origin)
+        return to_matrix(X_CG, barcodes, labels, names, settings, origin)
 
 
 def beside(files: Mapping[str, Path]) -> dict[str, Path]:

@@ -84,11 +84,11 @@ def test_genes_by_column_index_or_the_indexs_own_name(path: Path, ensembl: str |
     [
         (
             {"cell_type": "celltype"},
-            r"column celltype in obs; got a file with index, kind, who, part.*`reader.cell_type`",
+            r"column celltype of annotations of the cells; got a file with index, kind, who, part.*`reader.cell_type`",
         ),
-        ({"donor": "x"}, "column x in obs.*`reader.donor`"),
-        ({"tissue": "x"}, "column x in obs.*`reader.tissue`"),
-        ({"symbol": "x"}, "column x in var; got a file with index, name, id.*`reader.symbol`"),
+        ({"donor": "x"}, "column x of annotations.*`reader.donor`"),
+        ({"tissue": "x"}, "column x of annotations.*`reader.tissue`"),
+        ({"symbol": "x"}, "column x in var; got a file with index, gene_id, name, id.*`reader.symbol`"),
         ({"ensembl": "x"}, "column x in var.*`reader.ensembl`"),
         ({"matrix": "layers/raw"}, r"matrix layers/raw; got a file with X, raw\.X, layers/counts"),
     ],

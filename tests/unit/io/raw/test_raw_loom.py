@@ -84,7 +84,11 @@ def test_blocks_of_cells_are_joined(
         ({"matrix": None}, {}, "a matrix matrix of genes x cells; got a file with layers/spliced"),
         ({}, {"matrix": "layers/x"}, "a matrix layers/x.*got a file with matrix, layers/spliced"),
         ({"matrix": np.zeros(3)}, {}, "a matrix matrix of genes x cells"),
-        ({}, {"cell_type": "x"}, "attribute x in col_attrs; got a file with Age, CellID, kind.*`reader.cell_type`"),
+        (
+            {},
+            {"cell_type": "x"},
+            "column x of annotations of the cells; got a file with Age, CellID, kind.*`reader.cell_type`",
+        ),
         ({}, {"ensembl": "x"}, "attribute x in row_attrs; got a file with Accession, Gene.*`reader.ensembl`"),
         ({"col_attrs__CellID": None}, {}, "attribute CellID in col_attrs"),
         ({"col_attrs__CellID": np.array([b"AA"])}, {}, "2 values in col_attrs/CellID; got 1"),

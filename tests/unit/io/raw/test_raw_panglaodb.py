@@ -15,6 +15,7 @@ import rdata
 from scipy import sparse
 
 from sclandmarks.errors import DataError
+from sclandmarks.genes import gene_table
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.panglaodb import PanglaodbSettings, read_panglaodb, split_genes
 from sclandmarks.io.raw.workspace import read_workspace
@@ -83,7 +84,7 @@ def test_names_of_files_of_panglaodb(
     shared: Callable[[str], Path], name: str, n_genes: int | None, prefix: str
 ) -> None:
     workspace = read_workspace(shared(f"panglaodb/{name}.sparse.RData"), ("sm", "sm2"))
-    genes = split_genes(workspace.rows)
+    genes = gene_table(*split_genes(workspace.rows))
     assert workspace.X_CR.shape == (50, n_genes or len(workspace.rows))
     assert genes["ensembl_id"].str.starts_with(prefix).all()
     assert genes["gene_id"].n_unique() == genes.height
@@ -107,8 +108,8 @@ def test_symbols_ids_and_copies_on_y() -> None:
         ["A-1_B_ENSG00000000003.14", "CSF2RA_ENSG00000198223.16", "CSF2RA_ENSG00000198223.16_PAR_Y",
          "Cd3_ENSMUSG00000032093.4", "plain", "ENSG00000000005.2"]
     )  # fmt: skip
-    assert genes["symbol"].to_list() == ["A-1_B", "CSF2RA", "CSF2RA", "Cd3", "plain", "ENSG00000000005.2"]
-    assert genes["gene_id"].to_list() == [
+    assert genes.symbols == ["A-1_B", "CSF2RA", "CSF2RA", "Cd3", "plain", "ENSG00000000005.2"]
+    assert gene_table(*genes)["gene_id"].to_list() == [
         "ENSG00000000003", "ENSG00000198223", "ENSG00000198223_PAR_Y", "ENSMUSG00000032093", "plain", "ENSG00000000005"
     ]  # fmt: skip
 
