@@ -17,6 +17,7 @@ from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.h5ad import H5adSettings, ZarrSettings, read_h5ad, read_zarr
 from sclandmarks.io.raw.loom import LoomSettings, read_loom
 from sclandmarks.io.raw.panglaodb import PanglaodbSettings, read_panglaodb
+from sclandmarks.io.raw.parquet import ParquetSettings, read_parquet
 from sclandmarks.io.raw.table import TableSettings, read_text_table
 from sclandmarks.io.raw.tenx_h5 import TenxH5Settings, read_tenx_h5
 from sclandmarks.io.raw.tenx_mtx import TenxMtxSettings, read_tenx_mtx
@@ -30,9 +31,17 @@ READERS: dict[str, Callable[[Mapping[str, Path], Any, Origin], ExpressionMatrix]
     "tenx_h5": read_tenx_h5,
     "tenx_mtx": read_tenx_mtx,
     "panglaodb": read_panglaodb,
+    "parquet": read_parquet,
 }
 
 Reader = Annotated[
-    TableSettings | H5adSettings | ZarrSettings | LoomSettings | TenxH5Settings | TenxMtxSettings | PanglaodbSettings,
+    TableSettings
+    | H5adSettings
+    | ZarrSettings
+    | LoomSettings
+    | TenxH5Settings
+    | TenxMtxSettings
+    | PanglaodbSettings
+    | ParquetSettings,
     Field(discriminator="format"),
 ]

@@ -37,7 +37,7 @@ def pick(group: Any, name: str, recover: bool = False) -> str:
     name : str
         `X`, `raw.X`, `layers/NAME`; or `auto`, the first of these that holds whole numbers, or the only one.
     recover : bool
-        For `auto`, take the first of fractions where none is of whole numbers.
+        For `auto`, take the only one of fractions where none is of whole numbers.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def pick(group: Any, name: str, recover: bool = False) -> str:
         logger.info("counts are taken from %s%s", whole[0], f" (not from {others})" if others else "")
         return whole[0]
     fractions = [one for one, why in faults.items() if why and why.startswith(FRACTIONS)]
-    if recover and fractions:
+    if recover and len(fractions) == 1:
         logger.info("counts are to be recovered from %s", fractions[0])
         return fractions[0]
     raise no_counts(faults)

@@ -69,6 +69,8 @@ def to_matrix(
     names, with_ortholog = human_genes(names, settings.orthologs, origin)
     _check_named(names)
     csr = as_csr(X_CG)
+    if not csr.data.flags.writeable:
+        csr = csr.copy()
     csr.sum_duplicates()
     counts = _as_counts(_taken(csr, of_genome), settings)
     sizes = _library_sizes(counts)

@@ -72,7 +72,9 @@ def read_loom(files: Mapping[str, Path], settings: LoomSettings, origin: Origin)
             matrix = _dataset(file, settings.matrix)
             n_genes, n_cells = matrix.shape
             columns, rows = _Attributes(file, "col_attrs", n_cells), _Attributes(file, "row_attrs", n_genes)
-            asked = None if "labels" in files and settings.barcode not in columns.group else settings.barcode
+            asked = settings.barcode
+            if "labels" in files and asked and asked not in columns.group:
+                asked = None  # it is a column of the labels
             barcodes = columns.first("barcode", asked, BARCODES)
             own = Own(list(columns.group), lambda name: columns.named("cell_type", name))
             labels = cell_labels(files, settings, barcodes, origin, own)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -109,11 +110,17 @@ def organism_of(ensembl_id: str | None) -> str | None:
     return next((organism for organism, letters in ORGANISMS.items() if letters == start), start)
 
 
+def without_genome(name: str) -> str:
+    """Take off the prefix of a genome, such as GRCh38_ or mm10___."""
+    return _pattern(None).sub("", name)
+
+
 class _Bare(NamedTuple):
     prefix: str | None
     name: str
 
 
+@cache
 def _pattern(genome: str | None) -> re.Pattern[str]:
     own = f"{re.escape(genome)}|" if genome and genome not in ORGANISMS else ""
     return re.compile(rf"^({own}{GENOMES})_+(?=.)")

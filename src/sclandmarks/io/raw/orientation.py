@@ -9,7 +9,7 @@ from typing import Literal
 
 from sclandmarks.errors import DataError
 from sclandmarks.genes import ENSEMBL, l1000_landmarks, retired_symbols
-from sclandmarks.io.raw.names import SYMBOL_AND_ID
+from sclandmarks.io.raw.names import SYMBOL_AND_ID, without_genome
 
 Orientation = Literal["genes_by_cells", "cells_by_genes"]
 MIN_SHARE = 0.02
@@ -50,6 +50,7 @@ def detect(columns: Sequence[str], rows: Sequence[str]) -> Orientation:
 def gene_share(names: Sequence[str]) -> float:
     """Fraction of names that are Ensembl gene ids, or symbols, current or retired, of human genes in any case."""
     known = known_symbols()
+    names = [without_genome(name) for name in names]
     return sum(name.upper() in known or bool(ENSEMBL.match(name) or SYMBOL_AND_ID.match(name)) for name in names) / max(
         len(names), 1
     )

@@ -93,8 +93,8 @@ def read_panglaodb(files: Mapping[str, Path], settings: PanglaodbSettings, origi
     kept = [i for i, cluster in enumerate(labelled.clusters) if cluster or settings.unclustered == "keep"]
     types = [labelled.types.get(cluster or "", UNKNOWN) for cluster in labelled.clusters]
     _say(workspace, labelled, len(kept), [types[i] for i in kept])
-    labels = cell_labels(files, settings, workspace.columns, origin, Own(known=CellLabels(cell_type=types)))
     with naming(files["counts"], origin):
+        labels = cell_labels(files, settings, workspace.columns, origin, Own(known=CellLabels(cell_type=types)))
         X_CG = workspace.X_CR if len(kept) == len(workspace.columns) else workspace.X_CR[np.array(kept, dtype=np.int64)]
         barcodes = [workspace.columns[i] for i in kept]
         del workspace

@@ -62,8 +62,7 @@ def read_tenx_h5(files: Mapping[str, Path], settings: TenxH5Settings, origin: Or
         X_CG, names = expressed(X_CF, features, genome)
         del X_CF
         labels = cell_labels(files, settings, barcodes, origin)
-        chosen = settings.model_copy(update={"genome": genome})
-        return to_matrix(X_CG, barcodes, labels, names, chosen, origin)
+        return to_matrix(X_CG, barcodes, labels, names, settings, origin)
 
 
 def _group(file: Any, genome: str | None) -> tuple[Any, str | None]:
