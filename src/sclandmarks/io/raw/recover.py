@@ -33,6 +33,8 @@ LOWEST = 32
 BLOCK = 1 << 21
 PROBE = 1 << 14
 """Values of the first block, on which a wrong form fails at little cost."""
+SAME_TOTAL = 1e-4
+MOST = 0.5
 REMEDY = "Give the raw counts; these values cannot be turned back."
 logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
@@ -41,9 +43,10 @@ Floats = NDArray[np.float64]
 def recovered(csr: sparse.csr_matrix) -> NDArray[np.int32]:
     """Counts behind the values of a normalised matrix.
 
-    Per cell the unit is the smallest value, or a whole fraction of it to 1 / 32, refined over all its values. Three
-    checks, on every value: normalising the count again gives the value to float32 precision; the next count would
-    not; and one form, of LOGARITHMS, holds for all cells (if two give different counts, neither is taken).
+    Per cell the unit is the smallest value, or a whole fraction of it to 1 / 32, refined over all its values. Four
+    checks: normalising each count again gives the value to float32 precision; the next count would not; one form, of
+    LOGARITHMS, holds for all cells (if two give different counts, neither is taken); and where half of the cells
+    add up to one total, all do.
 
     Parameters
     ----------
@@ -62,14 +65,16 @@ def recovered(csr: sparse.csr_matrix) -> NDArray[np.int32]:
     """
     if not np.isfinite(csr.data).all() or csr.data.min(initial=1) <= 0:
         raise DataError("normalised values above 0", "negative values, NaN or infinity: scaled or corrected", REMEDY)
-    found = {form: counts for form in LOGARITHMS if (counts := _of_form(csr, LOGARITHMS[form])) is not None}
+    forms = {form: counts for form in LOGARITHMS if (counts := _of_form(csr, LOGARITHMS[form])) is not None}
+    totals = {form: _totals(csr, LOGARITHMS[form]) for form in forms}
+    found = {form: counts for form, counts in forms.items() if _consistent(totals[form])}
     if not found:
         got = "cells whose values are no whole multiples of one unit, as " + ", ".join(LOGARITHMS)
         raise DataError("values from which counts can be recovered exactly", got, REMEDY)
     (form, counts), *others = found.items()
     if any(not np.array_equal(counts, other) for _, other in others):
         raise DataError("values normalised in one way", f"either of {', '.join(found)}", REMEDY)
-    logger.warning("counts were recovered from values normalised as %s, %s", form, _totals(csr, LOGARITHMS[form]))
+    logger.warning("counts were recovered from values normalised as %s, %s", form, _said(totals[form]))
     return counts
 
 
@@ -138,13 +143,23 @@ def _done(scaled: Floats, log_base: float | None) -> Floats:
     return scaled if log_base is None else np.log1p(scaled) / log_base
 
 
-def _totals(csr: sparse.csr_matrix, log_base: float | None) -> str:
-    """What the cells were scaled to, as far as their genes are all there."""
+def _totals(csr: sparse.csr_matrix, log_base: float | None) -> Floats:
+    """What each cell that has values was scaled to, as far as its genes are all there."""
     sums = [
         np.add.reduceat(_undone(csr.data[starts[0] : starts[-1]].astype(np.float64), log_base), starts[:-1] - starts[0])
         for starts in _blocks(csr.indptr)
     ]
-    low, high = min(part.min() for part in sums), max(part.max() for part in sums)
-    if high - low <= 1e-3 * high:
+    return np.concatenate(sums)
+
+
+def _consistent(totals: Floats) -> bool:
+    """Whether all cells have one total, or most have not: then genes were left out after normalising."""
+    alike = np.abs(totals - np.median(totals)) <= SAME_TOTAL * np.median(totals)
+    return bool(alike.all() or alike.mean() < MOST)
+
+
+def _said(totals: Floats) -> str:
+    low, high = totals.min(), totals.max()
+    if high - low <= 2 * SAME_TOTAL * high:
         return f"each cell scaled to {high:.6g}"
     return f"cells scaled to {low:.6g} to {high:.6g}: genes were left out after normalising, or none was common"
