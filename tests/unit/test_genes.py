@@ -8,7 +8,14 @@ import polars as pl
 import pytest
 
 from sclandmarks import schema
-from sclandmarks.genes import current_symbols, gene_table, l1000_landmarks, measured_landmarks, strip_version
+from sclandmarks.genes import (
+    current_symbols,
+    gene_table,
+    l1000_landmarks,
+    measured_landmarks,
+    merge_duplicates,
+    strip_version,
+)
 
 AARS, ABCF1 = "ENSG00000090861", "ENSG00000204574"
 
@@ -108,3 +115,20 @@ def test_measured_landmarks_prefer_the_id() -> None:
 def test_a_gene_is_never_two_landmarks() -> None:
     """The id of one landmark under the symbol of another counts once, by its id."""
     assert measured_landmarks(gene_table(["a"], ["ABCF1"], [AARS])) == [AARS]
+
+
+def test_genes_known_by_symbol_alone_are_one_under_any_age_of_it() -> None:
+    """Old and new, twice the same, two old ones of one gene: summed under the current name, at the first place."""
+    merged = merge_duplicates(by_symbol("AARS", "MALAT1", "AARS1 ", "GOCAP1", "GOLPH1", "MALAT1"))
+    assert schema.check(merged.genes, schema.GENES)["symbol"].to_list() == ["AARS1", "MALAT1", "ACBD3"]
+    assert merged.genes["original"].to_list() == ["AARS|AARS1 ", "MALAT1|MALAT1", "GOCAP1|GOLPH1"]
+    assert merged.places.tolist() == [0, 1, 0, 2, 2, 1]
+    assert merged.names == merged.genes["original"].to_list()
+
+
+def test_two_ids_under_one_symbol_and_copies_on_y_stay_apart() -> None:
+    """Ids decide where there are some; an id and a symbol alone are not put together."""
+    ids = ["ENSG00000182378.14", "ENSG00000182378.14_PAR_Y", "ENSG00000999999", None, "ENSG00000182378.2"]
+    merged = merge_duplicates(gene_table(["a", "b", "c", "d", "e"], ["PLCXD1"] * 5, ids))
+    assert merged.genes["original"].to_list() == ["a|e", "b", "c", "d"]
+    assert merged.places.tolist() == [0, 1, 2, 3, 0]

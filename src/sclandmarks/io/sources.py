@@ -162,7 +162,8 @@ def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
     dict of str to str
         `entry`: digest of the entry. For each file or folder of one's own that is there, barcodes and features beside
         a matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes
-        behind the sample where there are several, and behind the member of a cohort. `orthologs`: of the reader's table, if any.
+        behind the sample where there are several, and behind the member of a cohort. The table of
+        orthologs, if the reader has one, is among them.
     """
     record = {"entry": recipe.digest()}
     for name, dataset in recipe.members.items():

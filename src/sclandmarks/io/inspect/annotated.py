@@ -12,7 +12,8 @@ from sclandmarks.genes import ENSEMBL
 from sclandmarks.io.inspect.columns import column, is_annotation, with_roles
 from sclandmarks.io.inspect.look import Column, Look, count_problems, matrix_of, repeated_barcodes
 from sclandmarks.io.raw.anndata_group import matrices, sample
-from sclandmarks.io.raw.common import named_genes, texts
+from sclandmarks.io.raw.common import texts
+from sclandmarks.io.raw.names import seen_genes
 from sclandmarks.io.raw.orientation import gene_share
 
 SEEN = 200_000
@@ -42,7 +43,7 @@ def look_at_anndata(group: Any, form: str, roles: Sequence[str]) -> Look:
     barcodes, names = index(_table(group, "obs")), index(var)
     columns = with_roles(cell_columns(group["obs"]), len(barcodes), roles)
     symbol, ensembl = _naming(var, names)
-    genes = named_genes(names, _values(var, symbol), _values(var, ensembl))
+    genes = seen_genes(names, _values(var, symbol), _values(var, ensembl))
     reader = {"format": form} | ({"matrix": taken} if taken else {})
     reader |= {one.role: one.name for one in columns if one.role}
     reader |= {key: name for key, name in (("symbol", symbol), ("ensembl", ensembl)) if name}

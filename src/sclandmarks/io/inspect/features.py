@@ -9,8 +9,8 @@ from typing import NamedTuple
 import polars as pl
 
 from sclandmarks.io.inspect.look import Problem
-from sclandmarks.io.raw.common import named_genes
 from sclandmarks.io.raw.features import EXPRESSION, Features
+from sclandmarks.io.raw.names import seen_genes
 
 HUMAN_GENOMES = ("grch38", "hg38", "grch37", "hg19")
 
@@ -34,7 +34,7 @@ def kept_features(features: Features) -> Kept:
     prefix = f"{there.genome}_" if there.genome else ""
     symbols = [features.symbols[i].removeprefix(prefix) for i in expressed]
     ids = [features.ids[i].removeprefix(prefix) for i in expressed]
-    return Kept(named_genes(ids, symbols, ids), there.genome, [*_set_aside(kinds), *there.problems])
+    return Kept(seen_genes(ids, symbols, ids), there.genome, [*_set_aside(kinds), *there.problems])
 
 
 class Chosen(NamedTuple):

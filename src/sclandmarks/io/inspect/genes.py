@@ -8,7 +8,8 @@ import polars as pl
 
 from sclandmarks.genes import ENSEMBL, l1000_landmarks, measured_landmarks
 from sclandmarks.io.inspect.look import Problem
-from sclandmarks.io.raw.orientation import VERSIONED, known_symbols
+from sclandmarks.io.raw.names import SYMBOL_AND_ID
+from sclandmarks.io.raw.orientation import known_symbols
 
 MOST, FEW = 0.9, 0.1
 SOME_SYMBOLS = 0.02
@@ -49,16 +50,16 @@ def describe_genes(genes: pl.DataFrame) -> GeneIds:
     Parameters
     ----------
     genes : polars.DataFrame
-        As `raw.common.named_genes` makes it.
+        As `raw.names.seen_genes` makes it.
     """
     originals, symbols = genes["original"].to_list(), genes["symbol"].to_list()
     n = max(len(originals), 1)
     bare = [bool(ENSEMBL.match(name)) for name in originals]
-    joined = [bool(VERSIONED.search(name)) for name in originals]
+    joined = [bool(SYMBOL_AND_ID.match(name)) for name in originals]
     return GeneIds(
         _kind(sum(bare) / n, sum(joined) / n, _known(symbols) / n, _with_ids(genes)),
         _organism(genes),
-        any("." in name and (ENSEMBL.match(name) or VERSIONED.search(name)) for name in originals),
+        any("." in name and (ENSEMBL.match(name) or SYMBOL_AND_ID.match(name)) for name in originals),
         len(originals),
         len(originals) - genes["gene_id"].n_unique(),
         len(measured_landmarks(genes)),

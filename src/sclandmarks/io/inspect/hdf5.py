@@ -16,9 +16,10 @@ from sclandmarks.io.inspect.features import Kept, choose_human, kept_features
 from sclandmarks.io.inspect.look import Column, Look, Problem, count_problems, matrix_of, repeated_barcodes
 from sclandmarks.io.inspect.magic import TAKEN
 from sclandmarks.io.raw.anndata_group import sample
-from sclandmarks.io.raw.common import named_genes, reading, texts
+from sclandmarks.io.raw.common import reading, texts
 from sclandmarks.io.raw.features import Features
 from sclandmarks.io.raw.loom import BARCODES, ENSEMBL, SYMBOLS
+from sclandmarks.io.raw.names import seen_genes
 
 N_BLOCKS = 5
 BLOCK_VALUES = 1 << 20
@@ -92,7 +93,7 @@ def _look_at_loom(file: Any, roles: Sequence[str]) -> Look:
     n_genes, n_cells = file[there[0]].shape if there else (0, 0)
     rows, columns = file["row_attrs"], file["col_attrs"]
     barcodes, symbols, ensembl = (_attribute(*one) for one in ((columns, BARCODES), (rows, SYMBOLS), (rows, ENSEMBL)))
-    genes = named_genes(symbols or [], symbols, ensembl if symbols else None)
+    genes = seen_genes(symbols or [], symbols, ensembl if symbols else None)
     cells = with_roles(_columns(columns), n_cells, roles)
     reader = {"format": "loom"} | ({"matrix": taken} if taken and taken != "matrix" else {})
     reader |= {one.role: one.name for one in cells if one.role}

@@ -76,7 +76,7 @@ class Look:
         The format, for people.
     n_cells, n_genes : int
     genes : polars.DataFrame
-        As `raw.common.named_genes` makes it, of the genes seen.
+        As `raw.names.seen_genes` makes it, of the genes seen.
     matrices : sequence of Matrix
     reader : mapping
         Settings of the reader that takes the file.

@@ -15,7 +15,7 @@ from sclandmarks.errors import DataError
 from sclandmarks.io.inspect.look import Look, Problem, count_problems, matrix_of, repeated_barcodes
 from sclandmarks.io.inspect.magic import EXPORT, TAKEN
 from sclandmarks.io.inspect.packed import Packed, cut_problems
-from sclandmarks.io.raw.common import named_genes
+from sclandmarks.io.raw.names import seen_genes
 from sclandmarks.io.raw.orientation import detect
 from sclandmarks.io.raw.text import NEWLINE
 
@@ -79,7 +79,7 @@ def _look(columns: list[str], rows: _Rows, separator: str, n_rows: int, exact: b
     orientation = "genes_by_cells" if by_genes else "cells_by_genes"
     reader = {"format": "table", "orientation": orientation} | ({"separator": separator} if separator != "," else {})
     layout = f"{orientation.replace('_by_', ' x ')}, separated by {SEPARATORS[separator]}s"
-    return Look("table of text", n_cells, n_genes, named_genes(names), [found], reader, exact, layout,
+    return Look("table of text", n_cells, n_genes, seen_genes(names), [found], reader, exact, layout,
                 problems=[*problems, *repeated_barcodes(barcodes)])  # fmt: skip
 
 

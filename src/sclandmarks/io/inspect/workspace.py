@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sclandmarks.io.inspect.look import Look, Problem, count_problems, matrix_of, repeated_barcodes
-from sclandmarks.io.raw.panglaodb import OBJECTS, split_genes
+from sclandmarks.io.raw.names import seen_genes
+from sclandmarks.io.raw.panglaodb import OBJECTS
 from sclandmarks.io.raw.workspace import read_workspace
 
 BESIDE = {
@@ -25,7 +26,7 @@ def look_at_workspace(path: Path) -> Look:
     """
     workspace = read_workspace(path, OBJECTS)
     found = matrix_of("counts", workspace.X_CR.data)
-    genes = split_genes(workspace.rows)
+    genes = seen_genes(workspace.rows)
     problems = [*count_problems([found]), *repeated_barcodes(workspace.columns)]
     files = belonging(path)
     if "clusters" not in files:

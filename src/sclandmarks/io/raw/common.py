@@ -50,8 +50,9 @@ def naming(path: Path, origin: Origin) -> Iterator[None]:
     try:
         yield
     except SclandmarksError as error:
-        if not hasattr(error, "__notes__"):  # a file inside this one's block was named already
-            error.add_note(f"data set {origin.dataset}, file {path}")
+        where = f"data set {origin.dataset}, file "
+        if not any(note.startswith(where) for note in getattr(error, "__notes__", [])):  # of a block inside this one
+            error.add_note(f"{where}{path}")
         raise
 
 

@@ -10,9 +10,10 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 
 from sclandmarks.errors import DataError
-from sclandmarks.genes import ENSEMBL
+from sclandmarks.genes import ENSEMBL, gene_table
 from sclandmarks.io.raw.common import MISSING, Labels
 from sclandmarks.matrix import IntArray
 
@@ -71,6 +72,20 @@ def named_genes(originals: Sequence[str], symbols: Labels | None = None, ensembl
         for original, symbol in zip(originals, symbols or [None] * n, strict=True)
     ]
     return GeneNames(list(originals), filled, list(ensembl or [None] * n))
+
+
+def seen_genes(originals: Sequence[str], symbols: Labels | None = None, ensembl: Labels | None = None) -> pl.DataFrame:
+    """Gene table of a file as it is, of one genome or several; parameters as `named_genes`.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `genes.gene_table`.
+    """
+    names = named_genes(originals, symbols, ensembl)
+    trios = zip(names.ensembl, names.originals, names.symbols, strict=True)
+    ids = [_first(name for name in trio if name and ENSEMBL.match(name.strip())) for trio in trios]
+    return gene_table(names.originals, names.symbols, ids)
 
 
 def of_one_genome(names: GeneNames, genome: str | None) -> tuple[GeneNames, IntArray | None]:

@@ -29,7 +29,9 @@ from sclandmarks.matrix import ExpressionMatrix
 TESTS = Path(__file__).parents[3]
 SHARED = TESTS.parents[1] / "shared" / "data" / "readers"
 CONTRACT = runpy.run_path(str(TESTS / "contract" / "test_readers.py"))
-WRITERS = CONTRACT["WRITERS"]
+WRITERS = {
+    name: one for name, one in CONTRACT["WRITERS"].items() if not name.startswith("parquet")
+}  # not inspected yet
 X_CG, BARCODES = CONTRACT["X_CG"], CONTRACT["BARCODES"]
 GENES = ["A1BG", "GAPDH", "AATF", "CDK4"]
 
