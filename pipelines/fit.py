@@ -6,7 +6,7 @@ from sclandmarks import paths, schema
 from sclandmarks.io.learning import LEARNING, LearningData
 from sclandmarks.io.models import save_model
 from sclandmarks.io.tables import read_table, write_json
-from sclandmarks.learn.task import Hooks, Task, split_genes
+from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.params import load_params
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.runtime.device import open_device
@@ -18,7 +18,7 @@ def main(name: str) -> None:
     params, data = load_params(), LearningData()
     fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
     panel = read_table(paths.panel(fit.panel), schema.PANEL)
-    inputs, outputs = split_genes(data.genes.height, data.genes_at(panel["gene_id"], paths.panel(fit.panel)))
+    inputs, outputs = data.split_at(panel["gene_id"], paths.panel(fit.panel))
     train, validation = (data.batches(subset, settings) for subset in LEARNING)
     task = Task(train, validation, inputs, outputs, open_device(params.runtime))
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]

@@ -8,8 +8,8 @@ from sclandmarks.evaluate.conformal import judge
 from sclandmarks.evaluate.neighbours import best_landmarks
 from sclandmarks.io.learning import LearningData
 from sclandmarks.io.models import load_model
-from sclandmarks.io.tables import read_table, write_table
-from sclandmarks.learn.task import dense_pairs, split_genes
+from sclandmarks.io.tables import read_table, write_tables
+from sclandmarks.learn.task import dense_pairs
 from sclandmarks.params import load_params
 from sclandmarks.runtime.device import open_device
 from sclandmarks.runtime.logs import run_stage
@@ -20,22 +20,20 @@ READ = (schema.GENEWISE, schema.NOISE_PER_GENE)
 def main() -> None:
     params, data = load_params(), LearningData()
     device, cells, near, found = open_device(params.runtime), data.cells("test"), [], []
+    log = [name for name, fit in params.fits.items() if params.predictors[fit.predictor].unit == "log"]
     for name in params.panels:
-        path = paths.panel(name)
-        places = split_genes(data.genes.height, data.genes_at(read_table(path, schema.PANEL)["gene_id"], path))
+        places = data.split_at(read_table(paths.panel(name), schema.PANEL)["gene_id"], paths.panel(name))
         near.append(best_landmarks(name, data.batches("train"), *places, data.genes))
-    for name in [name for name, fit in params.fits.items() if params.predictors[fit.predictor].unit == "log"]:
-        model = load_model(paths.model(name))
-        places = split_genes(data.genes.height, data.genes_at(model.landmarks, paths.model(name)))
+    for name, model in ((name, load_model(paths.model(name))) for name in log):
+        places = data.split_at(model.landmarks, paths.model(name))
         held, test = (dense_pairs(data.batches(one).in_order(), *places, device) for one in ("validation", "test"))
-        module, genes = model.module.to(device), data.genes[places[1].numpy()]
-        found.append(judge(name, module, held, test, genes, cells, params.intervals, params.compare))
+        module, about = model.module.to(device), (data.genes[places[1].numpy()], cells)
+        found.append(judge(name, module, held, test, *about, params.intervals, params.compare))
     tables = {schema.NEIGHBOURS: pl.concat(near)}
     tables |= dict(zip((schema.INTERVALS, schema.COVERAGE), map(pl.concat, zip(*found, strict=True)), strict=True))
     known = {table: read_table(paths.TABLES / f"{table.name}.parquet", table) for table in READ}
-    tables[schema.PER_GENE] = per_gene(tables | known, {name: fit.panel for name, fit in params.fits.items()})
-    for table, frame in tables.items():
-        write_table(paths.TABLES / f"{table.name}.parquet", frame, table)
+    tables[schema.PER_GENE] = per_gene(tables | known, params.fits)
+    write_tables(paths.TABLES, tables)
 
 
 if __name__ == "__main__":

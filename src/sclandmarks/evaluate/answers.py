@@ -8,13 +8,14 @@ import polars as pl
 
 from sclandmarks import schema
 from sclandmarks.evaluate.noise import LEAST_OF_A_GENE
+from sclandmarks.params import FitParams
 
 WELL, PARTLY, NOT = "well", "partly", "not predictable"
 LEAST_WELL = 0.5
 """Lower end of captured from which a gene is predicted well: more than half of what can be known, surely."""
 
 
-def per_gene(tables: Mapping[schema.Table, pl.DataFrame], panels: Mapping[str, str]) -> pl.DataFrame:
+def per_gene(tables: Mapping[schema.Table, pl.DataFrame], fits: Mapping[str, FitParams]) -> pl.DataFrame:
     """Join all that is known of every target of every fit.
 
     captured = r2 / reliability, both ends of its interval alike: the interval is that of the error over test cells;
@@ -26,14 +27,15 @@ def per_gene(tables: Mapping[schema.Table, pl.DataFrame], panels: Mapping[str, s
     ----------
     tables : mapping of schema.Table to polars.DataFrame
         `schema.GENEWISE`, `NOISE_PER_GENE`, `INTERVALS`, of which the largest level is taken, and `NEIGHBOURS`.
-    panels : mapping of str to str
-        Fit -> its panel, as `NEIGHBOURS` names it.
+    fits : mapping of str to FitParams
+        By name; its panel is that of `NEIGHBOURS`.
 
     Returns
     -------
     polars.DataFrame
         As `schema.PER_GENE`: the fits of the intervals, their genes in order.
     """
+    panels = {name: fit.panel for name, fit in fits.items()}
     intervals = tables[schema.INTERVALS]
     largest = intervals.filter(pl.col("level") == pl.col("level").max())
     near = tables[schema.NEIGHBOURS].select("panel", "gene_id", "landmark", pl.col("r").alias("landmark_r"))

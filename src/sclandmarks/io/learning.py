@@ -16,6 +16,7 @@ from sclandmarks.io.batches import ParquetBatches
 from sclandmarks.io.checkpoints import FileCheckpoint, training_key
 from sclandmarks.io.matrices import MatrixFile, Values
 from sclandmarks.io.tables import read_table
+from sclandmarks.learn.task import split_genes
 from sclandmarks.matrix import gene_positions
 from sclandmarks.params import Section, Unit
 from sclandmarks.prep.split import Subset
@@ -56,6 +57,10 @@ class LearningData:
         except PanelError as error:
             error.add_note(f"file: {file}")
             raise
+
+    def split_at(self, gene_ids: Iterable[str], file: Path) -> tuple[torch.Tensor, torch.Tensor]:
+        """Columns of these genes, in their order, and of all others, see `learn.task.split_genes`."""
+        return split_genes(self.genes.height, self.genes_at(gene_ids, file))
 
     def batches(self, subset: Subset, settings: Section | None = None, unit: Unit = "log") -> ParquetBatches:
         """Batches of the cells of a subset, with batch size, seed and unit of the settings that have them.

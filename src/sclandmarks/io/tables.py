@@ -66,6 +66,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
+def write_tables(folder: Path, tables: Mapping[schema.Table, pl.DataFrame]) -> None:
+    """Write every table to `folder`/NAME.parquet, see `write_table`."""
+    for table, frame in tables.items():
+        write_table(folder / f"{table.name}.parquet", frame, table)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
