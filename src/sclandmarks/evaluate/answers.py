@@ -10,7 +10,7 @@ from sclandmarks import schema
 from sclandmarks.evaluate.noise import LEAST_OF_A_GENE
 from sclandmarks.params import FitParams
 
-WELL, PARTLY, NOT = "well", "partly", "not predictable"
+WELL, PARTLY, NOT = schema.TRUST
 LEAST_WELL = 0.5
 """Lower end of captured from which a gene is predicted well: more than half of what can be known, surely."""
 

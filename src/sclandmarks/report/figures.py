@@ -30,8 +30,8 @@ _ROW = 0.19  # inches a line of text
 
 
 @styled
-def forest(frame: pl.DataFrame, reference: float | None, reference_label: str) -> Figure:
-    """Explained fraction of every fit, with its interval, in groups by panel.
+def forest(frame: pl.DataFrame, reference: float | None, reference_label: str, what: str) -> Figure:
+    """Captured, or explained fraction, of every fit, with its interval, in groups by panel.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ def forest(frame: pl.DataFrame, reference: float | None, reference_label: str) -
         Value of the reference, drawn as a dashed line.
     reference_label : str
         Its name.
+    what : str
+        What is drawn, for the axis.
     """
     lines = list(_forest_lines(frame))
     bottom, top, last = 0.72, 0.05, lines[-1][0]
@@ -48,7 +50,7 @@ def forest(frame: pl.DataFrame, reference: float | None, reference_label: str) -
     figure = Figure(figsize=(WIDTH, height))
     left = min(0.3, 0.05 + 0.014 * max(len(label) for _, label, row in lines if row))
     axes = figure.add_axes((left, bottom / height, 0.88 - left, (height - bottom - top) / height))
-    _forest_axes(axes, _forest_limits(frame), last, reference)
+    _forest_axes(axes, _forest_limits(frame), last, reference, what)
     for place, label, row in lines:
         _forest_text(axes, place, label, heading=row is None)
         if row:
@@ -73,8 +75,8 @@ def _forest_limits(frame: pl.DataFrame) -> tuple[float, float]:
     return max(float(frame["low"].min() or 0), -right) - 0.06 * right, right  # type: ignore[arg-type]
 
 
-def _forest_axes(axes: Axes, limits: tuple[float, float], last: float, reference: float | None) -> None:
-    axes.set(xlim=limits, ylim=(last + 0.6, -0.6), yticks=[], xlabel="explained fraction, common targets")
+def _forest_axes(axes: Axes, limits: tuple[float, float], last: float, reference: float | None, what: str) -> None:
+    axes.set(xlim=limits, ylim=(last + 0.6, -0.6), yticks=[], xlabel=f"{what}, common targets")
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: signed(f"{100 * value:.3g} %")))

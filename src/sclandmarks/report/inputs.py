@@ -9,11 +9,11 @@ from typing import NamedTuple
 import polars as pl
 
 from sclandmarks import schema
-from sclandmarks.params import Params
+from sclandmarks.params import NO_PANEL, Params
 
 TIDY = (
     schema.SUMMARY, schema.LIBRARY_SIZES, schema.EMBEDDING, schema.COMPARISON, schema.DIFFERENCES, schema.PER_TYPE,
-    schema.PER_GENE, schema.OVERLAP,
+    schema.PER_GENE, schema.OVERLAP, schema.NOISE, schema.COVERAGE,
 )  # fmt: skip
 COMMON, OWN = "common", "own"
 BASELINES = ("zero", "mean", "ridge", "reduced_rank")
@@ -38,7 +38,7 @@ class Tables:
         Panel -> `schema.PANEL`.
     panel_histories, fit_histories : mapping of str to polars.DataFrame
         Panel or fit -> `schema.HISTORY`, without rows where nothing was trained.
-    summary, library_sizes, embedding, comparison, differences, per_type, per_gene, overlap : polars.DataFrame
+    summary, library_sizes, embedding, comparison, differences, per_type, per_gene, overlap, noise, coverage
         As the tables of the same names in `schema`; see `TIDY`.
     """
 
@@ -57,6 +57,8 @@ class Tables:
     per_type: pl.DataFrame
     per_gene: pl.DataFrame
     overlap: pl.DataFrame
+    noise: pl.DataFrame
+    coverage: pl.DataFrame
 
 
 class Score(NamedTuple):
@@ -115,6 +117,11 @@ class Result:
         return self.scores.get((target_set, metric), Score(None, None, None))
 
     @property
+    def captured(self) -> Score:
+        """Captured on the common targets, all None where there is no noise floor to compare with."""
+        return self.score(COMMON, "captured") if self.scale == "log" else Score(None, None, None)
+
+    @property
     def explained(self) -> float | None:
         """Explained fraction on the common targets, None where it may not be compared with others."""
         return self.score(COMMON, "explained").value if self.scale == "log" else None
@@ -150,8 +157,8 @@ def _difference(row: Mapping[str, object]) -> Difference:
 
 
 def ranked(found: list[Result]) -> list[Result]:
-    """Fits that may be compared, by explained fraction on the common targets, largest first."""
-    comparable = [result for result in found if result.explained is not None]
+    """Fits of a panel that may be compared, by explained fraction on the common targets, largest first."""
+    comparable = [result for result in found if result.explained is not None and result.panel != NO_PANEL]
     return sorted(comparable, key=lambda result: -(result.explained or 0.0))
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from pydantic import BaseModel
 
 from sclandmarks.params import Params
+from sclandmarks.report import genes, words
 from sclandmarks.report import tables as grids
-from sclandmarks.report import words
 from sclandmarks.report.inputs import Result, Tables, results
 from sclandmarks.report.plots import Drawing, drawings, plot_tables
 from sclandmarks.report.style import inline, to_svg
@@ -74,7 +75,7 @@ def context(
     shown: dict[str, list[Any]] = {}
     for drawing in drawn:
         shown.setdefault(drawing.section, []).append(inline(figures[drawing.name], drawing.name, drawing.alt))
-    reference = tables.params.compare.reference
+    reference, best = tables.params.compare.reference, genes.shown_fit(tables, found)
     return {
         "label": tables.params.data.label,
         "version": tables.version,
@@ -86,6 +87,12 @@ def context(
         "study_source": grids.study()["source"],
         "comparison": grids.comparison_grid(found, reference),
         "overlap": grids.overlap_grid(tables.overlap),
+        "noise": genes.noise_grid(tables.noise),
+        "trust": genes.trust_grid(tables, found),
+        "gene_fit": best.label if best else "",
+        "gene_rows": Markup(genes.searchable(tables, best.fit)) if best else "",  # noqa: S704 (it escapes <)
+        "coverage": genes.coverage_grid(tables.coverage, best.fit) if best else None,
+        "levels": " and ".join(f"{100 * level:g}" for level in tables.params.intervals.levels),
         "reference": next((result.label for result in found if result.fit == reference), reference),
         "left_out": words.left_out(tables),
         "n_common": max((result.n_targets.get("common", 0) for result in found), default=0),

@@ -60,21 +60,24 @@ def _of_comparison(tables: Tables, found: list[Result]) -> list[Drawing]:
         return []
     panels = list(dict.fromkeys(result.panel for result in shown))
     shown.sort(key=lambda result: panels.index(result.panel))
+    by_captured = all(result.captured.value is not None for result in shown)
     pairs = [(result.panel, result.predictor) for result in shown]
     rows = [
         {
             "panel": f"{result.panel} ({result.n_landmarks:,} genes)",
             "label": result.predictor if pairs.count((result.panel, result.predictor)) == 1 else result.fit,
             "family": _FAMILY.get(result.method, "linear"),
-            **result.score(COMMON, "explained")._asdict(),
+            **(result.captured if by_captured else result.score(COMMON, "explained"))._asdict(),
         }
         for result in shown
     ]
     reference = next((result for result in shown if result.fit == tables.params.compare.reference), None)
     frame = pl.DataFrame(rows).with_columns(pl.col("low", "high").cast(pl.Float64).fill_null(pl.col("value")))
-    value, label = (reference.explained, reference.label) if reference else (None, "")
-    alt = "Explained fraction and interval of every fit on the common targets; the table below has the numbers"
-    return [Drawing("comparison", "comparison", figures.forest(frame, value, label), alt)]
+    value = (reference.captured.value if by_captured else reference.explained) if reference else None
+    what = "captured" if by_captured else "explained fraction"
+    alt = f"{what.capitalize()} and interval of every fit on the common targets; the table below has the numbers"
+    drawn = figures.forest(frame, value, reference.label if reference else "", what)
+    return [Drawing("comparison", "comparison", drawn, alt)]
 
 
 def _of_cell_types(tables: Tables, found: list[Result]) -> list[Drawing]:

@@ -184,6 +184,7 @@ def comparison_grid(found: list[Result], reference: str) -> Grid:
     heads = (
         "Panel + predictor",
         "Genes in",
+        "Captured",
         "Explained",
         "MSE",
         "Median R²",
@@ -198,9 +199,9 @@ def comparison_grid(found: list[Result], reference: str) -> Grid:
 def _comparison_row(result: Result, reference: str) -> list[Cell]:
     """Cells of one fit; those on the scale of counts are pale and are sorted last."""
     errors = [
-        percent_cell(result.score(COMMON, "explained")), error_cell(result.score(COMMON, "mse")),
-        percent_cell(result.score(COMMON, "r2_median")), verdict_cell(result, reference),
-        error_cell(result.score(OWN, "mse")),
+        percent_cell(result.captured), percent_cell(result.score(COMMON, "explained")),
+        error_cell(result.score(COMMON, "mse")), percent_cell(result.score(COMMON, "r2_median")),
+        verdict_cell(result, reference), error_cell(result.score(OWN, "mse")),
     ]  # fmt: skip
     note = COLLAPSED if collapsed(result) else ""
     if result.scale != "log":

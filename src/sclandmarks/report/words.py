@@ -59,11 +59,12 @@ def _best(tables: Tables, found: list[Result]) -> Iterator[Markup]:
     yield Markup(
         "Best in this run: measure the {n} genes of {panel} and infer the others by {predictor}. "
         "That explains {value} ({interval}) of what remains when every gene is predicted by its mean, on the "
-        "{targets} genes that no panel measures{cells}."
+        "{targets} genes that no panel measures{cells}.{captured}"
     ).format(
         n=f"{best.n_landmarks:,}", panel=_BOLD.format(best.panel), predictor=_BOLD.format(best.predictor),
         value=_BOLD.format(percent(score.value)), interval=interval(score, tables.params.compare.confidence),
         targets=f"{best.n_targets[COMMON]:,}", cells=_cells(tables, best),
+        captured=_captured(tables, best),
     )  # fmt: skip
     if not sure:
         yield Markup("Its interval reaches zero: no fit is shown to do better than the mean.")
@@ -72,6 +73,16 @@ def _best(tables: Tables, found: list[Result]) -> Iterator[Markup]:
         yield Markup("The intervals of {} overlap with it, so the first place is not settled.").format(
             "one other fit" if len(near) == 1 else f"{len(near)} other fits"
         )
+
+
+def _captured(tables: Tables, best: Result) -> Markup:
+    """What that is of what can be known at all."""
+    score = best.captured
+    if score.value is None:
+        return Markup("")
+    return Markup(
+        " Much of the rest is the noise of counting few molecules: of what can be known it captures {} ({})."
+    ).format(_BOLD.format(percent(score.value)), interval(score, tables.params.compare.confidence))
 
 
 def _cells(tables: Tables, best: Result) -> str:

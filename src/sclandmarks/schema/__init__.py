@@ -16,7 +16,7 @@ from sclandmarks.schema.comparison import (
     SEEDS,
 )
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
-from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE
+from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE, TRUST
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
 from sclandmarks.schema.studies import CURVES, EQUIVALENTS, FREQUENCY, GENERALISATION, GROUPS, REALISTIC, STABILITY
@@ -59,6 +59,7 @@ __all__ = [
     "STABILITY",
     "SUMMARY",
     "TARGETS",
+    "TRUST",
     "VERSION",
     "Column",
     "Table",

@@ -6,6 +6,9 @@ import polars as pl
 
 from sclandmarks.schema.base import Column, Table
 
+TRUST = ("well", "partly", "not predictable")
+"""How far a gene may be trusted, see `evaluate.answers`."""
+
 INTERVALS = Table(
     "intervals",
     (

@@ -78,9 +78,34 @@ def _make_tables(
         comparison=_comparison(pairs, common),
         differences=_differences(fits, params.compare.reference, verdicts or {}),
         per_type=_per_type(fits, datasets, types),
-        per_gene=_frame(schema.PER_GENE, [(fit, "g1", "g1", 0.1, 0.0, *[None] * 10) for fit in fits]),
+        per_gene=_per_gene(fits),
+        noise=_frame(schema.NOISE, [("all", "all", 60, 500, 0.05, 0.03, 0.029, 0.031, 0.4, 0.39, 0.41, 0.001)]),
+        coverage=_coverage(fits, datasets, types),
         overlap=_frame(schema.OVERLAP, [(n, 30, 25, 25 if n == "l1000" else 4, 0.1, 1e-9) for n in panels]),
     )
+
+
+def _per_gene(fits: Sequence[str]) -> pl.DataFrame:
+    """A gene of each class of trust; the last is constant among the test cells."""
+    known = ((0.4, 0.3, 0.5, 0.5, "g9", -0.6), (0.1, 0.05, 0.2, 0.5, "g9", 0.2), (None, None, None, 0.05, None, None))
+    rows = []
+    for fit in fits:
+        for i, (r2, low, high, reliability, landmark, r) in enumerate(known):
+            captured = [None if end is None else end / reliability for end in (r2, low, high)]
+            about = (fit, f"ENSG{i}", f"G{i}", schema.TRUST[i], *captured, r2, low, high, reliability)
+            rows.append((*about, landmark, r, 0.95, 0.5, 0.96))
+    return _frame(schema.PER_GENE, rows)
+
+
+def _coverage(fits: Sequence[str], datasets: Sequence[str], types: Sequence[str]) -> pl.DataFrame:
+    groups = [("all", "all"), *((name, kind) for name in datasets for kind in ("all", *types))]
+    rows = [
+        (fit, level, *group, 20, level + 0.01 - 0.02 * (i > 1), level - 0.03, level + 0.03)
+        for fit in fits
+        for level in (0.8, 0.95)
+        for i, group in enumerate(groups)
+    ]
+    return _frame(schema.COVERAGE, rows)
 
 
 def _params(pairs: dict[str, tuple[str, ...]], datasets: Sequence[str]) -> Params:
@@ -160,7 +185,7 @@ def _comparison(pairs: dict[str, tuple[str, ...]], common: bool) -> pl.DataFrame
         )
         for i, (fit, pair) in enumerate(pairs.items())
         for target_set, n in sets.items()
-        for metric, value in (("mse", 0.05), ("weighted_mse", 0.1), ("explained", 0.08), ("r2_median", 0.02))
+        for metric, value in (("mse", 0.05), ("explained", 0.08), ("captured", 0.2), ("r2_median", 0.02))
     ]
     return _frame(schema.COMPARISON, rows)
 
