@@ -7,7 +7,7 @@ from sclandmarks.evaluate.overlap import overlaps
 from sclandmarks.io.learning import LearningData
 from sclandmarks.io.models import load_model
 from sclandmarks.io.tables import read_table, write_json, write_table
-from sclandmarks.params import load_params
+from sclandmarks.params import UNITS, load_params
 from sclandmarks.runtime.device import open_device
 from sclandmarks.runtime.logs import run_stage
 from sclandmarks.tracking import open_tracker
@@ -15,15 +15,15 @@ from sclandmarks.tracking import open_tracker
 
 def main() -> None:
     params, data = load_params(), LearningData()
-    common = read_table(paths.TARGETS, schema.TARGETS)["gene_id"].to_list()
+    cells, common = data.cells("test"), read_table(paths.TARGETS, schema.TARGETS)["gene_id"].to_list()
     panels = {name: read_table(paths.panel(name), schema.PANEL)["gene_id"].to_list() for name in params.panels}
-    device = open_device(params.runtime)
-    evaluation = Evaluation(data.genes, data.cells("test"), panels, common, params.compare, device)
+    evaluation = Evaluation(data.genes, cells, panels, common, params.compare, open_device(params.runtime))
     evaluation.estimate_floors(data.batches("test", unit="counts"), params.prepare, params.noise)
+    batches = {unit: [data.batches(subset, unit=unit) for subset in ("train", "test")] for unit in UNITS}
     for name, fit in params.fits.items():
         model = load_model(paths.model(name))
-        train, test = (data.batches(subset, unit=model.unit) for subset in ("train", "test"))
-        evaluation.add(name, fit, model.unit, model.module, model.landmarks, model.targets, train, test)
+        evaluation.add(name, fit, model.unit, model.module, model.landmarks, model.targets, *batches[model.unit])
+    evaluation.add_controls(data.cells("train"), *batches["log"])
     tables = tabulate(evaluation, seed_groups(params.fits, params.panels, params.predictors))
     for table, frame in {**tables, schema.OVERLAP: overlaps(panels, data.genes)}.items():
         write_table(paths.TABLES / f"{table.name}.parquet", frame, table)

@@ -54,6 +54,14 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
         {"selector": "ensemble", "seed": 0, "n_resamples": 2, "fraction": 0.5, "base": {"selector": "no"}},
         ["panels.my.base", "'no'"],
     ),
+    "unknown control": ("compare.controls", ["depth"], ["compare.controls", "library_size", "got 'depth'"]),
+    "control twice": ("compare.controls", ["library_size"] * 2, ["compare.controls", "each control once"]),
+    "fit called like a control": (
+        "fits.library_size",
+        {"panel": "l1000", "predictor": "ridge"},
+        ["fits.library_size: expected another name", "got library_size"],
+    ),
+    "panel called like that of the controls": ("panels.none", {"selector": "l1000"}, ["panels.none: expected another"]),
     "reference not fitted": ("compare.reference", "best", ["compare.reference", "l1000-ridge", "got best"]),
 }
 

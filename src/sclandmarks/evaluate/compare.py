@@ -9,19 +9,21 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from sclandmarks import schema
 from sclandmarks.evaluate import rows
 from sclandmarks.evaluate.bootstrap import resample
+from sclandmarks.evaluate.controls import CONTROLS, WithFeatures
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES
 from sclandmarks.evaluate.judge import Fit, Judge, Judged
 from sclandmarks.evaluate.measured import Floors, Measured, estimate_floors, measure, pair_name
 from sclandmarks.evaluate.pairs import Contest, difference_rows
+from sclandmarks.evaluate.predictions import Cells
 from sclandmarks.evaluate.profiles import known_types
 from sclandmarks.evaluate.targets import COMMON, PAIR, target_sets
 from sclandmarks.matrix import Batches, gene_positions
-from sclandmarks.params import CompareParams, FitParams, NoiseParams, PrepareParams
+from sclandmarks.params import NO_PANEL, CompareParams, FitParams, NoiseParams, PrepareParams
 
 FloatArray = NDArray[np.float64]
 Panels = Mapping[str, Sequence[str]]
@@ -64,7 +66,8 @@ class Evaluation:
     ) -> None:
         self.genes, self.cells, self.settings = genes, cells, settings
         self.resamples = resample(cells, settings.n_bootstrap, settings.seed)
-        places = {name: gene_positions(genes, list(panel)) for name, panel in panels.items()}
+        known = {**panels, NO_PANEL: []} if settings.controls else panels
+        places = {name: gene_positions(genes, list(panel)) for name, panel in known.items()}
         self.sets = target_sets(genes.height, places, gene_positions(genes, list(common)).tolist())
         self.types = known_types(cells)
         self.judge = Judge(genes, self.sets, self.types, self.resamples, settings.n_markers, device)
@@ -117,11 +120,38 @@ class Evaluation:
             If a gene of the fit is not in the matrix.
         """
         inputs, outputs = (torch.from_numpy(gene_positions(self.genes, ids)) for ids in (landmarks, targets))
-        measured = self.measured(scale, train, test)
         about = Fit(name, fit.panel, fit.predictor, scale, len(landmarks))
-        judged = self.judge.judge(about, module, inputs, outputs, measured, test)
-        self.fits[name] = judged
-        if scale == "log":
+        self._add(about, module, inputs, outputs, self.measured(scale, train, test), test)
+
+    def add_controls(self, train_cells: pl.DataFrame, train: Batches, test: Batches) -> None:
+        """Fit the controls of the settings to the training cells, and judge them as fits of an empty panel.
+
+        Parameters
+        ----------
+        train_cells : polars.DataFrame
+            Table of the training cells, in the order of their batches.
+        train, test : Batches
+            Values on the scale of logs.
+
+        Raises
+        ------
+        DataError
+            If a table does not match its cells, or a cell has no reads.
+        """
+        n_genes, measured = self.genes.height, self.measured("log", train, test)
+        for name in self.settings.controls:
+            control = CONTROLS[name](train, train_cells)
+            features, outputs = control.encode(self.cells), torch.arange(n_genes)
+            inputs = n_genes + torch.arange(features.shape[1])
+            about = Fit(name, NO_PANEL, name, "log", 0)
+            self._add(about, control.module(outputs), inputs, outputs, measured, WithFeatures(test, features))
+
+    def _add(
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
+    ) -> None:
+        judged = self.judge.judge(fit, module, inputs, outputs, measured, test)
+        self.fits[fit.fit] = judged
+        if fit.scale == "log":
             self._tabulate(judged, measured)
 
     def _tabulate(self, judged: Judged, measured: Measured) -> None:

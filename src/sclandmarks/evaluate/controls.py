@@ -2,7 +2,7 @@
 
 They bound every table. What library size alone gives is depth, not biology; what the means of cell types give is
 what a good classifier would give (an oracle: it is told the type). Both are linear in features of a cell, learned on
-training cells in one sparse pass.
+training cells in one sparse pass, and judged like a fit whose inputs are these features.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 
 from sclandmarks.errors import DataError
+from sclandmarks.evaluate.predictions import Cells
 from sclandmarks.matrix import Batches
 
 FloatArray = NDArray[np.float64]
@@ -48,12 +49,47 @@ class Control:
         W_FG = self.W_FG if genes is None else self.W_FG[:, genes.numpy()]
         return torch.from_numpy((self.encode(cells) @ W_FG).astype(np.float32))
 
+    def module(self, outputs: Tensor) -> nn.Linear:
+        """Return the same as a module: features in, these genes out, shape (n_cells, n_outputs)."""
+        weights_TF = torch.from_numpy(self.W_FG[:, outputs.numpy()].T.astype(np.float32))
+        module = nn.Linear(weights_TF.shape[1], weights_TF.shape[0], device="meta")  # draws no weights
+        module.load_state_dict({"weight": weights_TF, "bias": torch.zeros(len(weights_TF))}, assign=True)
+        return module
+
     def blocks(self, cells: pl.DataFrame, batches: Batches, genes: Tensor) -> Iterator[Tensor]:
         """Yield predictions for the blocks of `batches.in_order()`, whose cells the table lists in order."""
         seen = 0
         for block in batches.in_order():
             yield self.predict(cells[seen : seen + block.shape[0]], genes)
             seen += block.shape[0]
+
+
+@dataclass(frozen=True)
+class WithFeatures:
+    """Cells with features as further columns behind their genes.
+
+    Parameters
+    ----------
+    cells : Cells
+    X_CF : numpy.ndarray, shape (n_cells, n_features)
+        In the order of `cells.in_order()`.
+    """
+
+    cells: Cells
+    X_CF: FloatArray
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return self.cells.n_cells
+
+    def in_order(self) -> Iterator[sparse.csr_matrix]:
+        """Yield every cell once, in order, in blocks of cells x (genes + features)."""
+        seen = 0
+        for block in self.cells.in_order():
+            X_BF = sparse.csr_matrix(self.X_CF[seen : seen + block.shape[0]].astype(np.float32))
+            seen += block.shape[0]
+            yield sparse.hstack([block, X_BF], format="csr")
 
 
 def fit_library_size(batches: Batches, cells: pl.DataFrame) -> Control:
@@ -85,9 +121,10 @@ def fit_library_size(batches: Batches, cells: pl.DataFrame) -> Control:
 
 
 def fit_cell_type_mean(batches: Batches, cells: pl.DataFrame) -> Control:
-    """Take the mean of every gene in the training cells of a type.
+    """Take the mean of every gene in the training cells of a type: an oracle, for it is told the type of a test cell.
 
-    A type with fewer than five training cells, or none, gets the mean over all training cells.
+    Where no cell has a type all are of one, Unknown, and this is the mean over all training cells. So it is for a type
+    with fewer than five training cells, or none.
 
     Parameters
     ----------

@@ -18,11 +18,10 @@ from sclandmarks.evaluate.figures import Figure, cell_figures, error_figures, ge
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES, GenePass, GeneSums
 from sclandmarks.evaluate.measured import Measured, pair_name
 from sclandmarks.evaluate.noise import captured
-from sclandmarks.evaluate.predictions import gene_blocks
+from sclandmarks.evaluate.predictions import Cells, gene_blocks
 from sclandmarks.evaluate.profiles import Profiles, ProfileSums, Types
 from sclandmarks.evaluate.targets import ALL, COMMON, OWN, BoolArray, TargetSets
 from sclandmarks.learn.task import dense_pairs
-from sclandmarks.matrix import Batches
 
 FloatArray = NDArray[np.float64]
 
@@ -97,7 +96,7 @@ class Judge:
         self.n_markers, self.device = n_markers, device
 
     def judge(
-        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> Judged:
         """Predict the test cells by one fit and judge it.
 
@@ -106,10 +105,11 @@ class Judge:
         fit : Fit
         module : torch.nn.Module
         inputs, outputs : torch.Tensor of int64
-            Columns of the panel and of the targets.
+            Columns of the inputs and of the targets. An input behind the genes is a feature of the cell, see
+            `controls.WithFeatures`.
         measured : Measured
             The test cells on the scale of the fit.
-        test : Batches
+        test : Cells
         """
         places = outputs.numpy()
         common_T = self.sets.common_G[places]
@@ -123,19 +123,18 @@ class Judge:
         return Judged(fit, self.genes[places], places, cells, genes, profiles, n_targets, figures)
 
     def _pass_cells(
-        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> CellPass:
         places = outputs.numpy()
         common_T = self.sets.common_G[places]
         pairs_TS = self.sets.membership(fit.panel, places)
-        loadings_GK = measured.space.loadings_GK if measured.space else np.zeros((self.genes.height, 0), np.float32)
-        loadings = (torch.from_numpy(loadings_GK[inputs.numpy()]), torch.from_numpy(loadings_GK[places]))
+        loadings = (measured.loadings(inputs), measured.loadings(outputs))
         sums = CellSums({OWN: np.ones_like(common_T), COMMON: common_T}, pairs_TS, loadings)
         pairs = dense_pairs(test.in_order(), inputs, outputs, self.device)
         return gather_cells(module, pairs, sums, self.device)
 
     def _pass_genes(
-        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Batches
+        self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> tuple[GenePass, Profiles | None]:
         weights_NC, mean_T = self.resamples.weights_NC[:MOST_RESAMPLES], measured.mean_G[outputs]
         genes = GeneSums(mean_T, weights_NC)

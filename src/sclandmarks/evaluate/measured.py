@@ -74,6 +74,14 @@ class Measured:
         """Squared errors of the training means on a set of genes, in every cell."""
         return np.asarray(self.baseline_CS[:, self.columns[name]])
 
+    def loadings(self, columns: Tensor) -> Tensor:
+        """Loadings of the components, shape (n_columns, n_components); 0 of a column behind the genes."""
+        loadings_GK = self.space.loadings_GK if self.space else np.zeros((len(self.mean_G), 0), np.float32)
+        found = torch.zeros(len(columns), loadings_GK.shape[1])
+        genes = columns < len(loadings_GK)
+        found[genes] = torch.from_numpy(loadings_GK[columns[genes].numpy()])
+        return found
+
     def floor(self, name: str) -> Pooled | None:
         """Noise floor of a set of genes."""
         return self.floors[self.columns[name]] if self.floors else None

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from sclandmarks.learn.task import dense_pairs
-from sclandmarks.matrix import Batches
 from sclandmarks.predict.modules import Constant, LowRank, Network
 
 MEMORY = 1 << 29  # bytes for one block of genes over all cells, with its ranks
 PER_VALUE = 64  # bytes that each predicted value of a block takes at the peak: two values, ranks, places of a sort
+
+
+class Cells(Protocol):
+    """A source of blocks of cells in order: any `Batches`, or cells with further columns behind the genes."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+
+    def in_order(self) -> Iterator[sparse.csr_matrix]:
+        """Yield every cell once, in order, in blocks."""
 
 
 class Block(NamedTuple):
@@ -75,7 +86,7 @@ def output_weights(module: nn.Module) -> Mapping[str, int]:
 
 @torch.no_grad()
 def gene_blocks(
-    module: nn.Module, test: Batches, inputs: Tensor, outputs: Tensor, device: torch.device, memory: int = MEMORY
+    module: nn.Module, test: Cells, inputs: Tensor, outputs: Tensor, device: torch.device, memory: int = MEMORY
 ) -> Iterator[Block]:
     """Predict blocks of targets for all test cells, as many genes at once as fit the memory.
 
@@ -85,9 +96,9 @@ def gene_blocks(
     Parameters
     ----------
     module : torch.nn.Module
-    test : Batches
+    test : Cells
     inputs, outputs : torch.Tensor of int64
-        Columns of the panel and of the targets.
+        Columns of the inputs and of the targets.
     device : torch.device
     memory : int
         Bytes.

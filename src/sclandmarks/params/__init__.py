@@ -5,17 +5,29 @@ Unknown keys and impossible values are refused in the user's terms. A function t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError
-from sclandmarks.params.base import Dropout, Fraction, Name, Positive, Rate, Section, Seed, Unit, describe, read_yaml
+from sclandmarks.params.base import (
+    UNITS,
+    Dropout,
+    Fraction,
+    Name,
+    Positive,
+    Rate,
+    Section,
+    Seed,
+    Unit,
+    describe,
+    read_yaml,
+)
 from sclandmarks.params.cohorts import Balance, CohortParams
-from sclandmarks.params.comparison import CompareParams, IntervalParams, NoiseParams
+from sclandmarks.params.comparison import NO_PANEL, CompareParams, ControlName, IntervalParams, NoiseParams
 from sclandmarks.params.data import DataParams, ExploreParams, PrepareParams, SplitParams
 from sclandmarks.params.panels import (
     EnsemblePanel,
@@ -61,9 +73,12 @@ from sclandmarks.params.studies import (
 )
 
 __all__ = [
+    "NO_PANEL",
+    "UNITS",
     "Balance",
     "CohortParams",
     "CompareParams",
+    "ControlName",
     "CurvesParams",
     "DataParams",
     "Dropout",
@@ -163,12 +178,20 @@ class Params(Section):
             _known(f"fits.{name}.panel", fit.panel, self.panels)
             _known(f"fits.{name}.predictor", fit.predictor, self.predictors)
         _known("compare.reference", self.compare.reference, self.fits)
+        _free("fits", self.fits, get_args(ControlName))
+        _free("panels", self.panels, (NO_PANEL,))
         return self
 
 
 def _known(key: str, name: str, names: Mapping[str, object]) -> None:
     if name not in names:
         raise ValueError(f"{key}: expected one of {', '.join(names)}; got {name}")
+
+
+def _free(key: str, names: Mapping[str, object], taken: Sequence[str]) -> None:
+    for name in taken:
+        if name in names:
+            raise ValueError(f"{key}.{name}: expected another name, this one is kept for the controls; got {name}")
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:

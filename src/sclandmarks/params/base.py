@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
 Rate = Annotated[Number, Field(gt=0, lt=1e3)]
 Unit = Literal["log", "counts"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 Dropout = Annotated[Number, Field(ge=0, lt=1)]
 
 

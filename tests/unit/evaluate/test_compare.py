@@ -210,6 +210,65 @@ def test_a_cell_type_by_hand(tables: dict[schema.Table, pl.DataFrame], evaluatio
     assert row["captured_low"] < row["captured"] < row["captured_high"]
 
 
+@pytest.fixture(scope="module")
+def controlled(planted) -> Evaluation:
+    """The mean of a panel beside the controls; half of the cells are twice as deep, for that alone."""
+    twice_C1 = np.where(np.arange(N_TRAIN + N_TEST) % 2, 2.0, 1.0)[:, None]
+    values_CG = sparse.csr_matrix(planted.values.multiply(twice_C1).astype(np.float32))
+    cells = planted.counts.cells.with_columns(library_size=pl.Series((1000 * twice_C1[:, 0]).astype(np.int64)))
+    settings = SETTINGS.model_copy(update={"reference": "mean", "controls": ("library_size", "cell_type_mean")})
+    train, test = MemoryBatches(values_CG[:N_TRAIN], 64), MemoryBatches(values_CG[N_TRAIN:], 32)
+    panels, common = {"two": ["g0", "g1"]}, [f"g{gene}" for gene in range(2, 80)]
+    made = Evaluation(planted.counts.genes, cells[N_TRAIN:], panels, common, settings, torch.device("cpu"))
+    made.estimate_floors(
+        MemoryBatches(planted.counts.X_CG[N_TRAIN:], 32), PREPARE, NoiseParams(seed=0, n_repeats=2, n_bootstrap=20)
+    )
+    add(made, "mean", "mean", "two", train, test)
+    made.add_controls(cells[:N_TRAIN], train, test)
+    return made
+
+
+def test_controls_are_rows_like_any_fit(controlled: Evaluation) -> None:
+    """On every target set, of no panel; own is the whole, and every table has them."""
+    tables = {table: schema.check(frame, table) for table, frame in tabulate(controlled, {}).items()}
+    rows = tables[schema.COMPARISON].filter(pl.col("fit") == "library_size")
+    assert set(rows.select("panel", "predictor", "scale", "n_landmarks").rows()) == {("none", "library_size", "log", 0)}
+    assert dict(rows.select("target_set", "n_targets").rows()) == {"own": 80, "common": 78, "all": 80}
+    own, whole = (value(tables, "library_size", name, "captured") for name in ("own", "all"))
+    assert own == pytest.approx(whole)
+    part = rows.filter(pl.col("metric") == "explained")
+    assert part.select((pl.col("low") < pl.col("value")) & (pl.col("value") < pl.col("high"))).to_series().all()
+    for table in set(tables) - {schema.SEEDS, schema.DIFFERENCES}:
+        assert {"mean", "library_size", "cell_type_mean"} <= set(tables[table]["fit"]), table.name
+
+
+def test_depth_alone_is_told_from_the_mean(controlled: Evaluation) -> None:
+    """Where half of the cells are deeper, library size is better than the mean, by a verdict, on common and pair."""
+    rows = tabulate(controlled, {})[schema.DIFFERENCES].filter(pl.col("metric") == "explained")
+    common = rows.filter(pl.col("target_set") == "common")
+    assert set(common.select("fit", "reference").rows()) == {("library_size", "mean"), ("cell_type_mean", "mean")}
+    assert common.row(by_predicate=pl.col("fit") == "library_size", named=True)["verdict"] == "better"
+    sizes = dict(rows.filter(pl.col("target_set") == "pair").select("fit", "n_targets").rows())
+    assert sizes == {"mean": 78, "library_size": 80}
+
+
+def test_the_errors_of_a_control_by_hand(controlled: Evaluation, planted) -> None:
+    """Means of the two depths, from numpy."""
+    dense = planted.values.toarray() * np.where(np.arange(N_TRAIN + N_TEST) % 2, 2.0, 1.0)[:, None]
+    train, test = dense[:N_TRAIN], dense[N_TRAIN:]
+    expected = np.where(np.arange(N_TEST)[:, None] % 2, train[1::2].mean(0), train[::2].mean(0))
+    found = controlled.fits["library_size"].cells.errors["own"].sse_C
+    np.testing.assert_allclose(found, ((test - expected) ** 2).sum(1), rtol=1e-4)
+
+
+def test_without_controls_there_is_no_empty_panel(evaluation: Evaluation) -> None:
+    """And nothing is added."""
+    n_fits = len(evaluation.fits)
+    evaluation.add_controls(evaluation.cells, *[MemoryBatches(sparse.csr_matrix((N_TEST, 80), dtype=np.float32))] * 2)
+    assert len(evaluation.fits) == n_fits
+    assert set(evaluation.sets.panels) == set(PANELS)
+
+
 def test_a_fit_of_foreign_genes_is_refused(planted) -> None:
     """Genes are named by id; one that the matrix lacks is not guessed."""
     cells, panels = planted.counts.cells[:20], {"panel": ["g0"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,8 +14,9 @@ from numpy.polynomial import polynomial
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.controls import CONTROLS, fit_cell_type_mean, fit_library_size
+from sclandmarks.evaluate.controls import CONTROLS, WithFeatures, fit_cell_type_mean, fit_library_size
 from sclandmarks.matrix import MemoryBatches
+from sclandmarks.params import ControlName
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -110,3 +113,30 @@ def test_a_cell_without_reads_is_refused() -> None:
     """Its logarithm is not finite."""
     with pytest.raises(DataError, match="without reads"):
         fit_library_size(batches(), CELLS.with_columns(pl.lit(0).alias("library_size")))
+
+
+def test_without_types_the_oracle_is_the_mean() -> None:
+    """All cells are of the one type Unknown."""
+    cells = CELLS.with_columns(cell_type=pl.lit("Unknown"))
+    found = fit_cell_type_mean(batches(), cells).predict(cells)
+    np.testing.assert_allclose(found, np.broadcast_to(VALUES.toarray().mean(0), found.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_as_a_module_over_features_it_predicts_the_same(name: str) -> None:
+    """Features stand behind the genes, block by block; the random stream is left alone."""
+    control, genes = CONTROLS[name](batches(), CELLS), torch.tensor([5, 0, 3])
+    features = control.encode(CELLS)
+    state = torch.random.get_rng_state()
+    module = control.module(genes)
+    assert torch.equal(state, torch.random.get_rng_state())
+    blocks = list(WithFeatures(batches(size=50), features).in_order())
+    assert [block.shape for block in blocks] == [(n, 7 + features.shape[1]) for n in (50, 50, 20)]
+    whole = torch.from_numpy(sparse.vstack(blocks).toarray())
+    np.testing.assert_array_equal(whole[:, :7], VALUES.toarray())
+    torch.testing.assert_close(module(whole[:, 7:]), control.predict(CELLS, genes), atol=1e-5, rtol=1e-5)
+
+
+def test_the_settings_know_every_control() -> None:
+    """By the names they have here."""
+    assert set(get_args(ControlName)) == set(CONTROLS)
