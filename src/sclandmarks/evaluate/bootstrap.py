@@ -113,6 +113,8 @@ def median_of(values_NX: FloatArray) -> FloatArray:
     """Median of every row without its NaN, shape (N,); NaN where nothing is left."""
     if values_NX.shape[-1] == 0:
         return np.full(values_NX.shape[:-1], np.nan)
-    empty: NDArray[np.bool_] = np.asarray(np.isnan(values_NX).all(axis=-1))
-    filled_NX = np.where(empty[..., None], 0.0, values_NX)
-    return np.where(empty, np.nan, np.nanmedian(filled_NX, axis=-1))
+    ordered_NX = np.sort(values_NX, axis=-1)  # NaN last
+    n_N1 = (~np.isnan(values_NX)).sum(axis=-1, keepdims=True)
+    last, middle = values_NX.shape[-1] - 1, ((n_N1 - 1) // 2, n_N1 // 2)
+    low_N1, high_N1 = (np.take_along_axis(ordered_NX, np.clip(place, 0, last), -1) for place in middle)
+    return np.asarray(np.where(n_N1 > 0, (low_N1 + high_N1) / 2, np.nan)[..., 0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
-from sclandmarks.evaluate.ranks import average_ranks, correlations
+from sclandmarks.evaluate.ranks import average_ranks, centre, centred_correlations
 from sclandmarks.evaluate.targets import BoolArray
 from sclandmarks.learn.task import Pair
 from sclandmarks.matrix import to_torch
 
 FloatArray = NDArray[np.float64]
+Ranker = Callable[[str, int, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,15 @@ class CellSums:
         Pair sets.
     loadings : tuple of torch.Tensor
         Of the panel genes and of the targets, shapes (n_landmarks, K) and (n_targets, K).
+    rank : callable, optional
+        Target set, first cell of a block and its measured values -> `centred_ranks` of these.
     """
 
-    def __init__(self, sets: Mapping[str, BoolArray], pairs_TS: BoolArray, loadings: tuple[Tensor, Tensor]) -> None:
+    def __init__(
+        self, sets: Mapping[str, BoolArray], pairs_TS: BoolArray, loadings: tuple[Tensor, Tensor],
+        rank: Ranker = lambda _, __, y_BS: centred_ranks(y_BS),
+    ) -> None:  # fmt: skip
+        self.rank, self._n_cells = rank, 0
         self.places = {name: torch.from_numpy(np.flatnonzero(mask_T)) for name, mask_T in sets.items()}
         self.pairs_TS, self.loadings = torch.from_numpy(pairs_TS).float(), loadings
         self._parts: dict[str, list[Tensor]] = {name: [] for name in sets}
@@ -86,7 +93,9 @@ class CellSums:
             p_BS, y_BS, square_BS = (
                 values if len(places) == values.shape[1] else values[:, places] for values in (p_BT, y_BT, square_BT)
             )
-            self._parts[name].append(_within_cells(p_BS, y_BS, square_BS))
+            y_rank = self.rank(name, self._n_cells, y_BS)
+            self._parts[name].append(_within_cells(p_BS, y_BS, square_BS, y_rank))
+        self._n_cells += len(p_BT)
         self._pairs.append(square_BT @ self.pairs_TS)
         self._scores.append(x_BL @ self.loadings[0] + p_BT @ self.loadings[1])
 
@@ -99,13 +108,18 @@ class CellSums:
         return CellPass(errors, torch.cat(self._pairs).double().numpy(), torch.cat(self._scores).double().numpy())
 
 
-def _within_cells(p_BS: Tensor, y_BS: Tensor, square_BS: Tensor) -> Tensor:
+def centred_ranks(values_BS: Tensor) -> Tensor:
+    """Ranks within every row, centred; same shape."""
+    return centre(average_ranks(values_BS))
+
+
+def _within_cells(p_BS: Tensor, y_BS: Tensor, square_BS: Tensor, y_rank: Tensor) -> Tensor:
     """Sums and correlations of every cell of a block, shape (5, B), float64."""
     sums = [part.sum(1, dtype=torch.float64) for part in (square_BS, (y_BS + 1) * square_BS, (p_BS - y_BS).abs())]
     if p_BS.shape[1] < 2:
         return torch.stack([*sums, *[torch.full_like(sums[0], torch.nan)] * 2])
-    rank = correlations(average_ranks(p_BS), average_ranks(y_BS))
-    return torch.stack([*sums, correlations(p_BS, y_BS), rank])
+    linear = centred_correlations(centre(p_BS), centre(y_BS))
+    return torch.stack([*sums, linear, centred_correlations(centred_ranks(p_BS), y_rank)])
 
 
 @torch.no_grad()

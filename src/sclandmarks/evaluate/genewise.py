@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from sclandmarks.evaluate import ranks
 from sclandmarks.evaluate.predictions import Block
 
 FloatArray = NDArray[np.float64]
+Ranker = Callable[[NDArray[np.int64], Tensor], Tensor]
 MOST_RESAMPLES = 200  # of all; what is resampled gene by gene costs resamples x cells x genes
 
 
@@ -68,15 +70,22 @@ class GeneSums:
         Training means.
     weights_NC : numpy.ndarray, shape (n_bootstrap, n_cells)
         The first `MOST_RESAMPLES` are used.
+    rank : callable, optional
+        Ranks of the measured values: places among the targets, values -> ranks, see `ranks.average_ranks`.
     """
 
-    def __init__(self, mean_T: Tensor, weights_NC: FloatArray) -> None:
+    def __init__(
+        self, mean_T: Tensor, weights_NC: FloatArray, rank: Ranker = lambda _, y_TC: ranks.average_ranks(y_TC)
+    ) -> None:
+        self.rank = rank
         self.mean_T, self.weights_NC = mean_T, torch.from_numpy(weights_NC[:MOST_RESAMPLES]).float()
         self._found: list[list[FloatArray]] = []
 
     def add(self, block: Block) -> None:
         """Add the next targets."""
-        self._found.append(_judge(block, self.mean_T[block.places], self.weights_NC))
+        self._found.append(
+            _judge(block, self.rank(block.places, block.y_TC), self.mean_T[block.places], self.weights_NC)
+        )
 
     def result(self) -> GenePass:
         """Return the figures of all targets, in order."""
@@ -85,7 +94,7 @@ class GeneSums:
         return GenePass(*(np.concatenate(part, axis=-1) for part in zip(*self._found, strict=True)))
 
 
-def _judge(block: Block, mean_T: Tensor, weights_NC: Tensor) -> list[FloatArray]:
+def _judge(block: Block, y_rank: Tensor, mean_T: Tensor, weights_NC: Tensor) -> list[FloatArray]:
     """Figures of a block, in the order of the fields of `GenePass`."""
     p_TC, y_TC = block.p_TC, block.y_TC
     total_N1 = weights_NC.sum(1, keepdim=True)
@@ -94,18 +103,19 @@ def _judge(block: Block, mean_T: Tensor, weights_NC: Tensor) -> list[FloatArray]
         return (weights_NC @ values_TC.T / total_N1).double()
 
     square_TC, base_TC = (p_TC - y_TC).square(), (y_TC - mean_T[:, None]).square()
-    about_TC = ranks.centre(y_TC).square()
+    n, p_rank, positive = p_TC.shape[1], ranks.average_ranks(p_TC), y_TC > 0
+    linear = ranks.centre(p_TC), ranks.centre(y_TC)
+    ranked = ranks.centre(p_rank / n), ranks.centre(y_rank / n)
+    about_TC = linear[1].square()
     variance_T = about_TC.mean(1, dtype=torch.float64)
     mse_NT = over(square_TC)
     r2_NT = torch.where(variance_T > 1e-12, 1 - mse_NT / over(about_TC), torch.nan)
-    p_rank, y_rank, positive = ranks.average_ranks(p_TC), ranks.average_ranks(y_TC), y_TC > 0
-    n = p_TC.shape[1]
     auroc = ranks.aurocs(p_rank, positive)
     values = [square_TC.mean(1, dtype=torch.float64), base_TC.mean(1, dtype=torch.float64), variance_T]
-    values += [ranks.correlations(p_TC, y_TC), ranks.correlations(p_rank / n, y_rank / n), auroc.value_R]
-    values += [mse_NT, over(base_TC), r2_NT, ranks.resampled_correlations(p_TC, y_TC, weights_NC)]
+    values += [ranks.centred_correlations(*linear), ranks.centred_correlations(*ranked), auroc.value_R]
+    values += [mse_NT, over(base_TC), r2_NT, ranks.resampled_correlations(*linear, weights_NC)]
     values += [
-        ranks.resampled_correlations(p_rank / n, y_rank / n, weights_NC),
+        ranks.resampled_correlations(*ranked, weights_NC),
         ranks.resampled_aurocs(auroc, positive, weights_NC),
     ]
     return [value.numpy() for value in values]

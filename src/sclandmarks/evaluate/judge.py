@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sclandmarks.evaluate.bootstrap import Resamples
-from sclandmarks.evaluate.cellwise import CellPass, CellSums, gather_cells
+from sclandmarks.evaluate.cellwise import CellPass, CellSums, centred_ranks, gather_cells
 from sclandmarks.evaluate.figures import Figure, cell_figures, error_figures, gene_figures
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES, GenePass, GeneSums
 from sclandmarks.evaluate.measured import Measured, pair_name
@@ -129,7 +129,13 @@ class Judge:
         common_T = self.sets.common_G[places]
         pairs_TS = self.sets.membership(fit.panel, places)
         loadings = (measured.loadings(inputs), measured.loadings(outputs))
-        sums = CellSums({OWN: np.ones_like(common_T), COMMON: common_T}, pairs_TS, loadings)
+        sets = {OWN: np.ones_like(common_T), COMMON: common_T}
+        keys = {name: places[mask_T].tobytes() for name, mask_T in sets.items()}
+
+        def rank(name: str, start: int, y_BS: Tensor) -> Tensor:
+            return measured.cell_ranks.get((keys[name], start, len(y_BS)), lambda: centred_ranks(y_BS))
+
+        sums = CellSums(sets, pairs_TS, loadings, rank)
         pairs = dense_pairs(test.in_order(), inputs, outputs, self.device)
         return gather_cells(module, pairs, sums, self.device)
 
@@ -137,8 +143,9 @@ class Judge:
         self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> tuple[GenePass, Profiles | None]:
         weights_NC, mean_T = self.resamples.weights_NC[:MOST_RESAMPLES], measured.mean_G[outputs]
-        genes = GeneSums(mean_T, weights_NC)
-        common_T = self.sets.common_G[outputs.numpy()]
+        places = outputs.numpy()
+        genes = GeneSums(mean_T, weights_NC, lambda some, y_TC: measured.gene_ranks.get(places[some], y_TC))
+        common_T = self.sets.common_G[places]
         profiles = ProfileSums(self.types, common_T, mean_T, weights_NC, self.n_markers) if fit.scale == "log" else None
         for block in gene_blocks(module, test, inputs, outputs, self.device):
             genes.add(block)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from sclandmarks.evaluate.cellwise import baselines
 from sclandmarks.evaluate.clusters import Space, principal_space
 from sclandmarks.evaluate.figures import Pooled
+from sclandmarks.evaluate.kept import GeneRanks, Kept
 from sclandmarks.evaluate.levels import level_edges
 from sclandmarks.evaluate.noise import NoiseFloor, group_floors, noise_floor
 from sclandmarks.evaluate.targets import ALL, COMMON, BoolArray, TargetSets
@@ -61,6 +62,10 @@ class Measured:
         Levels of mean expression.
     space : Space or None
         Principal components of the test cells.
+    gene_ranks : GeneRanks
+        Of the genes over all test cells.
+    cell_ranks : Kept
+        Of sets of genes within blocks of test cells.
     """
 
     mean_G: Tensor
@@ -69,6 +74,8 @@ class Measured:
     floors: list[Pooled] | None
     edges: FloatArray
     space: Space | None
+    gene_ranks: GeneRanks
+    cell_ranks: Kept = field(default_factory=Kept)
 
     def baseline(self, name: str) -> FloatArray:
         """Squared errors of the training means on a set of genes, in every cell."""
@@ -104,6 +111,7 @@ def measure(sets: TargetSets, train: Batches, test: Batches, floor: NoiseFloor |
         pool_floors(floor, masks_GS) if floor else None,
         level_edges(mean_G.double().numpy()),
         principal_space(test.in_order()) if with_space else None,
+        GeneRanks(len(mean_G)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,17 +28,18 @@ class Aurocs(NamedTuple):
 def average_ranks(values_RX: Tensor) -> Tensor:
     """Ranks within every row, 1 ... n_columns, equal values sharing their mean rank; same shape, float32."""
     n = values_RX.shape[1]
-    ordered_RX, place_RX = values_RX.sort(dim=1)
+    place_RX = torch.from_numpy(np.argsort(values_RX.numpy(), axis=1))  # on a CPU several times as fast as torch's
+    ordered_RX = values_RX.gather(1, place_RX)
     starts_RX = torch.ones_like(ordered_RX, dtype=torch.bool)
     starts_RX[:, 1:] = ordered_RX[:, 1:] != ordered_RX[:, :-1]
     rank_X = torch.arange(1, n + 1, dtype=torch.float32)
     if starts_RX.all():
-        return torch.empty_like(ordered_RX).scatter_(1, place_RX, rank_X.expand_as(ordered_RX))
+        return torch.empty(values_RX.shape).scatter_(1, place_RX, rank_X.expand_as(ordered_RX))
     ends_RX = torch.ones_like(starts_RX)
     ends_RX[:, :-1] = starts_RX[:, 1:]
     first_RX = torch.where(starts_RX, rank_X, 0).cummax(dim=1).values
     last_RX = torch.where(ends_RX, rank_X, n).flip(1).cummin(dim=1).values.flip(1)
-    return torch.empty_like(ordered_RX).scatter_(1, place_RX, (first_RX + last_RX) / 2)
+    return torch.empty(values_RX.shape).scatter_(1, place_RX, (first_RX + last_RX) / 2)
 
 
 def correlations(a_RX: Tensor, b_RX: Tensor) -> Tensor:
@@ -46,7 +48,11 @@ def correlations(a_RX: Tensor, b_RX: Tensor) -> Tensor:
     Where the measured `b` is constant it is NaN. Where the predicted `a` alone is constant it is 0: nothing of what
     varies is predicted, and leaving such rows out would flatter.
     """
-    a_RX, b_RX = centre(a_RX), centre(b_RX)
+    return centred_correlations(centre(a_RX), centre(b_RX))
+
+
+def centred_correlations(a_RX: Tensor, b_RX: Tensor) -> Tensor:
+    """Return `correlations` of rows that `centre` has centred."""
     product_R, a_R, b_R = (
         (left * right).sum(1, dtype=torch.float64) for left, right in ((a_RX, b_RX), (a_RX, a_RX), (b_RX, b_RX))
     )
@@ -59,11 +65,10 @@ def resampled_correlations(a_RX: Tensor, b_RX: Tensor, weights_NX: Tensor) -> Te
     Parameters
     ----------
     a_RX, b_RX : torch.Tensor, shape (n_rows, n_columns)
-        For Spearman's: ranks over all columns. They are not ranked again in each resample, which changes their
+        Centred over all columns, see `centre`: their sums are small. For Spearman's: ranks over all columns. They are not ranked again in each resample, which changes their
         correlation by less than its own spread.
     weights_NX : torch.Tensor, shape (N, n_columns)
     """
-    a_RX, b_RX = centre(a_RX), centre(b_RX)
     total_N1 = weights_NX.sum(1, keepdim=True)
     parts = (a_RX, b_RX, a_RX * b_RX, a_RX.square(), b_RX.square())
     a_NR, b_NR, ab_NR, aa_NR, bb_NR = ((weights_NX @ part.T / total_N1).double() for part in parts)

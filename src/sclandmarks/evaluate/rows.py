@@ -117,8 +117,11 @@ def _ends(resampled_NT: FloatArray, confidence: float) -> tuple[FloatArray, Floa
     """Percentiles of every gene over the resamples in which it has a value."""
     tail = (1 - confidence) / 2
     nothing_T = np.isnan(resampled_NT).all(axis=0)
-    low_T, high_T = np.nanquantile(np.where(nothing_T, 0.0, resampled_NT), [tail, 1 - tail], axis=0)
-    return np.where(nothing_T, np.nan, low_T), np.where(nothing_T, np.nan, high_T)
+    ends = np.quantile(np.where(nothing_T, 0.0, resampled_NT), [tail, 1 - tail], axis=0)
+    some_T = np.isnan(ends[0]) & ~nothing_T  # numpy takes these one by one
+    ends[:, some_T] = np.nanquantile(resampled_NT[:, some_T], [tail, 1 - tail], axis=0)
+    low_T, high_T = np.where(nothing_T, np.nan, ends)
+    return low_T, high_T
 
 
 def per_cell_rows(name: str, errors: CellErrors, cells: pl.DataFrame) -> pl.DataFrame:
