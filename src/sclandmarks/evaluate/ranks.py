@@ -65,8 +65,8 @@ def resampled_correlations(a_RX: Tensor, b_RX: Tensor, weights_NX: Tensor) -> Te
     Parameters
     ----------
     a_RX, b_RX : torch.Tensor, shape (n_rows, n_columns)
-        Centred over all columns, see `centre`: their sums are small. For Spearman's: ranks over all columns. They are not ranked again in each resample, which changes their
-        correlation by less than its own spread.
+        Centred over all columns, see `centre`: their sums are small. For Spearman's: ranks over all columns. They are
+        not ranked again in each resample, which changes their correlation by less than its own spread.
     weights_NX : torch.Tensor, shape (N, n_columns)
     """
     total_N1 = weights_NX.sum(1, keepdim=True)

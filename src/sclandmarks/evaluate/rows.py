@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sclandmarks import schema
-from sclandmarks.evaluate.bootstrap import Interval, Resamples
+from sclandmarks.evaluate.bootstrap import Interval, Resamples, quantiles
 from sclandmarks.evaluate.cellwise import CellErrors
 from sclandmarks.evaluate.clusters import annotated, cluster, mean_agreement
 from sclandmarks.evaluate.figures import Figure, Pooled, error_figures
@@ -116,11 +116,7 @@ def genewise_rows(name: str, targets: pl.DataFrame, genes: GenePass, confidence:
 def _ends(resampled_NT: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
     """Percentiles of every gene over the resamples in which it has a value."""
     tail = (1 - confidence) / 2
-    nothing_T = np.isnan(resampled_NT).all(axis=0)
-    ends = np.quantile(np.where(nothing_T, 0.0, resampled_NT), [tail, 1 - tail], axis=0)
-    some_T = np.isnan(ends[0]) & ~nothing_T  # numpy takes these one by one
-    ends[:, some_T] = np.nanquantile(resampled_NT[:, some_T], [tail, 1 - tail], axis=0)
-    low_T, high_T = np.where(nothing_T, np.nan, ends)
+    low_T, high_T = quantiles(resampled_NT, (tail, 1 - tail))
     return low_T, high_T
 
 

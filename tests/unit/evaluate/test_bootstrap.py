@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sclandmarks.evaluate.bootstrap import interval, resample_weights
+from sclandmarks.evaluate.bootstrap import interval, median_of, quantiles, resample_weights
 
 
 def test_every_resample_draws_as_many_cells_as_there_are() -> None:
@@ -41,3 +41,24 @@ def test_resamples_that_are_not_finite_are_left_out() -> None:
     assert nothing.value == 1
     assert math.isnan(nothing.low)
     assert math.isnan(nothing.high)
+
+
+def holed(n: int) -> np.ndarray:
+    """Values with ties, NaN here and there, and a column of NaN alone."""
+    rng = np.random.default_rng(n)
+    values_NX = np.round(rng.normal(size=(n, 40)), 1)
+    values_NX[rng.random(values_NX.shape) < 0.3] = np.nan
+    values_NX[:, 3] = np.nan
+    values_NX[0, 4] = np.inf
+    return values_NX
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN")
+@pytest.mark.parametrize("n", [1, 2, 9, 200])
+def test_quantiles_and_medians_are_those_of_numpy(n: int) -> None:
+    """To the last bit, column by column and row by row, NaN left out."""
+    values_NX = holed(n)
+    finite = np.where(np.isinf(values_NX), 0.5, values_NX)
+    shares = [0.025, 0.5, 0.9, 0.975]
+    np.testing.assert_array_equal(quantiles(finite, shares), np.nanquantile(finite, shares, axis=0))
+    np.testing.assert_array_equal(median_of(values_NX.T), np.nanmedian(values_NX, axis=0))

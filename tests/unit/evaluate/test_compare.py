@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +15,7 @@ from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
 from sclandmarks.evaluate.groups import seed_groups
+from sclandmarks.evaluate.kept import GeneRanks, Kept
 from sclandmarks.evaluate.overlap import overlap_row, overlaps
 from sclandmarks.evaluate.pairs import verdict
 from sclandmarks.genes import l1000_landmarks
@@ -267,6 +269,25 @@ def test_without_controls_there_is_no_empty_panel(evaluation: Evaluation) -> Non
     evaluation.add_controls(evaluation.cells, *[MemoryBatches(sparse.csr_matrix((N_TEST, 80), dtype=np.float32))] * 2)
     assert len(evaluation.fits) == n_fits
     assert set(evaluation.sets.panels) == set(PANELS)
+
+
+def test_what_is_kept_between_fits_changes_no_number(planted) -> None:
+    """The same tables where nothing is kept and where all is, to the last bit."""
+    cells, panels = planted.counts.cells[N_TRAIN:], {name: [f"g{i}" for i in genes] for name, genes in PANELS.items()}
+    train, test = MemoryBatches(planted.values[:N_TRAIN], 64), MemoryBatches(planted.values[N_TRAIN:], 32)
+    found = []
+    for limit in (0, 1 << 20):
+        settings = (SETTINGS, torch.device("cpu"))
+        made = Evaluation(planted.counts.genes, cells, panels, [f"g{gene}" for gene in COMMON], *settings)
+        kept = {"gene_ranks": GeneRanks(80, limit), "cell_ranks": Kept(limit)}
+        made._measured["log"] = replace(made.measured("log", train, test), **kept)
+        for name, panel in FITS.items():
+            add(made, name, name.split("_")[0], panel, train, test)
+        assert kept["cell_ranks"].n_bytes == (0 if limit == 0 else 4 * N_TEST * (78 + 73 + 79 + len(COMMON)))
+        assert kept["gene_ranks"].known_G.any() == (limit > 0)
+        found.append(tabulate(made, {}))
+    for table, frame in found[0].items():
+        assert frame.equals(found[1][table]), table.name
 
 
 def test_a_fit_of_foreign_genes_is_refused(planted) -> None:
