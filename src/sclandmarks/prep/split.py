@@ -119,9 +119,11 @@ def choose_groups(sizes: dict[str, int], wanted: float, seed: int) -> list[str]:
     chosen: list[str] = []
     total = 0
     for name in (names[i] for i in order):
-        if len(chosen) < len(names) - 1 and abs(total + sizes[name] - wanted) < abs(total - wanted):
+        if abs(total + sizes[name] - wanted) < abs(total - wanted):
             chosen.append(name)
             total += sizes[name]
+    if len(chosen) == len(names):
+        chosen.remove(max(names, key=lambda name: (sizes[name], name)))
     return sorted(chosen) or [min(names, key=lambda name: (sizes[name], name))]
 
 

@@ -13,7 +13,7 @@ import pytest
 from sclandmarks import schema
 from sclandmarks.errors import DataError, ParamsError
 from sclandmarks.params import SplitParams, parse_params, read_yaml
-from sclandmarks.prep.split import SUBSETS, split_cells
+from sclandmarks.prep.split import SUBSETS, choose_groups, split_cells
 
 REPOSITORY = Path(__file__).parents[3]
 BY_CELL = "f87ad63da54879d35abd56964a7e5bf2896c1909b3e043a41c5b1dac5070818f"
@@ -187,3 +187,8 @@ def test_settings_that_contradict(change: dict[str, object], message: str) -> No
     values["split"] |= change
     with pytest.raises(ParamsError, match=message):
         parse_params(values)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_largest_group_is_left_out_where_all_would_be_taken(seed: int) -> None:
+    assert choose_groups({"a": 10, "b": 60, "c": 5}, 200, seed) == ["a", "c"]
