@@ -39,6 +39,18 @@ def check_readable(path: Path, *, folder: bool = False) -> None:
             raise SourceError(f"a file {path}", "neither a file nor a folder", "Give a regular file.")
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path is a file.
+
+    Raises
+    ------
+    SourceError
+        If a folder above it may not be entered.
+    """
+    with accessible(path):
+        return path.is_file()
+
+
 def content_sha256(path: Path) -> str:
     """SHA-256 of the content of a file, or of the names and contents of all files in a folder.
 

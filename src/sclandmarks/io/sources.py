@@ -9,10 +9,10 @@ from typing import Any
 
 from sclandmarks import schema
 from sclandmarks.errors import SchemaError, SourceError
-from sclandmarks.io.archives import extract, sha256_of
+from sclandmarks.io.archives import extract
 from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import MatrixFile
-from sclandmarks.io.own_files import FOLDERS, check_readable, content_sha256, contents
+from sclandmarks.io.own_files import FOLDERS, check_readable, content_sha256, contents, is_there
 from sclandmarks.io.panglaodb import Sample, write_annotations
 from sclandmarks.io.panglaodb_samples import cell_types_of, is_address, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
@@ -164,6 +164,11 @@ def fingerprint(recipe: Recipe, fetched: Fetched) -> dict[str, str]:
         a matrix.mtx included, and each file that was fetched, its role -> SHA-256 of its content; the role comes
         behind the sample where there are several, and behind the member of a cohort. The table of
         orthologs, if the reader has one, is among them.
+
+    Raises
+    ------
+    SourceError
+        If a file of one's own may not be read.
     """
     record = {"entry": recipe.digest()}
     for name, dataset in recipe.members.items():
@@ -183,14 +188,14 @@ def _contents(dataset: Dataset, fetched: Fetched) -> Iterator[tuple[str, str]]:
         places = source.tables
         yield from _fetched({name: place for name, place in places.items() if is_address(place)}, fetched)
         own = {name: Path(place).expanduser() for name, place in places.items() if not is_address(place)}
-        yield from ((name, sha256_of(path)) for name, path in own.items() if path.is_file())
+        yield from ((name, content_sha256(path)) for name, path in own.items() if is_there(path))
         for sample in _samples(source, fetched):
             prefix = "" if source.is_one else f"{sample.name}/"
             addresses = source.addresses(sample.sra, sample.srs)
             yield from _fetched({f"{prefix}{role}": url for role, url in addresses.items()}, fetched)
     orthologs = dataset.reader.orthologs and dataset.reader.orthologs.expanduser()
-    if orthologs and orthologs.is_file():
-        yield "orthologs", sha256_of(orthologs)
+    if orthologs and is_there(orthologs):
+        yield "orthologs", content_sha256(orthologs)
 
 
 def _samples(source: PanglaodbSource, fetched: Fetched) -> list[Sample]:

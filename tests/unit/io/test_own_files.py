@@ -185,3 +185,22 @@ def test_links_to_folders_inside_a_folder_are_refused(tmp_path: Path, target: st
 def test_what_has_gone_has_no_fingerprint(tmp_path: Path) -> None:
     assert set(fingerprint(dataset(tmp_path / "none.h5ad", "h5ad"))) == {"entry"}
     assert set(fingerprint(dataset(tmp_path / "none", "tenx_mtx"))) <= {"entry", "counts"}
+
+
+def test_a_table_that_may_not_be_read_is_named_by_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = tmp_path / "metadata.txt"
+    table.touch()
+    entry = {"title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l"}
+    source = {"kind": "panglaodb", "species": "Homo sapiens", "tissue": ["Colon"], "metadata": str(table)}
+    one = parse_registry({"mine": entry | {"source": source, "reader": {"format": "panglaodb"}}})["mine"]
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    for name in ("open", "is_file"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, refuse)
+            with pytest.raises(SourceError, match=r"metadata.txt, readable; got Permission denied"):
+                fingerprint(one)
