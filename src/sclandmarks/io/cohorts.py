@@ -11,10 +11,10 @@ from typing import NamedTuple
 import polars as pl
 
 from sclandmarks import schema
-from sclandmarks.io.archives import sha256_of
 from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import write_matrix
-from sclandmarks.io.panglaodb import Sample, tissue_asked
+from sclandmarks.io.own_files import content_sha256
+from sclandmarks.io.panglaodb import Sample, named, tissue_asked
 from sclandmarks.io.panglaodb_samples import one_of, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
 from sclandmarks.io.raw.common import UNKNOWN, Origin
@@ -144,12 +144,15 @@ def _about(part: Part, matrix: ExpressionMatrix, fetched: Fetched) -> pl.DataFra
 
 
 def _address(dataset: Dataset, fetched: Fetched) -> tuple[str, str]:
-    """Where the counts come from, and their SHA-256; that of the archive where they are in one."""
+    """Where the counts come from, and their SHA-256; that of the archive where they are in one.
+
+    That of a folder is of the names and contents of its files.
+    """
     source = dataset.source
     if isinstance(source, PypiSource):
         return f"{source.package}=={source.version}/{source.file}: {source.members['counts']}", source.sha256
     if isinstance(source, FileSource):
-        return str(source.path), sha256_of(source.files["counts"])
+        return str(source.path), content_sha256(source.files["counts"])
     if isinstance(source, UrlSource):
         url = source.addresses["counts"]
     else:
@@ -160,7 +163,7 @@ def _address(dataset: Dataset, fetched: Fetched) -> tuple[str, str]:
 def _excluded(recipe: Recipe) -> pl.DataFrame:
     """Samples that were not read because the entry says so."""
     rows = [
-        (name, sample.replace("/", "_"), "all", EXCLUDED, 0)
+        (name, named(*sample.split("/")), "all", EXCLUDED, 0)
         for name, dataset in recipe.members.items()
         if isinstance(dataset.source, PanglaodbSource)
         for sample in dataset.source.exclude

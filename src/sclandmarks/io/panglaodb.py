@@ -44,9 +44,14 @@ def addresses(site: str, sra: str, srs: str) -> dict[str, str]:
     }
 
 
+def named(sra: str, srs: str) -> str:
+    """What a sample is called: SRA_SRS, or SRA alone where it has no SRS."""
+    return sra if srs == NOT_USED else f"{sra}_{srs}"
+
+
 def file_names(sra: str, srs: str) -> dict[str, str]:
     """What the files of a sample are called: role -> name, that of the counts as PanglaoDB has it."""
-    sample = sra if srs == NOT_USED else f"{sra}_{srs}"
+    sample = named(sra, srs)
     return {
         "counts": f"{sample}.sparse.RData",
         "clusters": f"{sample}.clusters.txt",
@@ -171,7 +176,7 @@ class Sample(NamedTuple):
     @property
     def name(self) -> str:
         """What the sample is called in a table of cells: SRA_SRS, or SRA alone where it has no SRS."""
-        return self.sra if self.srs == NOT_USED else f"{self.sra}_{self.srs}"
+        return named(self.sra, self.srs)
 
 
 def read_metadata(path: Path) -> list[Sample]:

@@ -21,6 +21,7 @@ from sclandmarks import paths, schema
 from sclandmarks.errors import DataError, SourceError
 from sclandmarks.io.archives import read_pins, sha256_of
 from sclandmarks.io.matrices import read_matrix
+from sclandmarks.io.own_files import content_sha256
 from sclandmarks.io.panglaodb import addresses, file_names
 from sclandmarks.io.raw import READERS
 from sclandmarks.io.raw.common import Origin
@@ -513,3 +514,30 @@ def test_real_counts_in_panglaodbs_form(site: Site, monkeypatch: pytest.MonkeyPa
     place = {cell.partition("/")[2]: i for i, cell in enumerate(whole.cells["cell_id"])}
     chosen = [place[cell.partition("/")[2]] for cell in matrix.cells["cell_id"]]
     assert (whole.X_CG[chosen] != matrix.X_CG).nnz == 0
+
+
+def test_a_folder_of_ones_own_is_a_member(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("tenx")
+    folder.mkdir()
+    (folder / "barcodes.tsv").write_text("AAAC\nAAAG\n")
+    (folder / "genes.tsv").write_text("ENSG00000000001\tXG1\nENSG00000000002\tXG2\n")
+    (folder / "matrix.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n2 2 2\n1 1 3\n2 2 4\n")
+    choose(site, all=cohort("own"), names="all")
+    own = ABOUT | {"source": {"kind": "file", "path": "tenx"}, "reader": {"format": "tenx_mtx"}}
+    paths.DATASETS.write_text(yaml.safe_dump(yaml.safe_load(paths.DATASETS.read_text()) | {"own": own}))
+    fetch()
+    ingest(monkeypatch)
+    assert read("provenance", "all").select("address", "sha256").rows() == [("tenx", content_sha256(folder))]
+
+
+def test_an_excluded_sample_without_srs_has_the_name_its_cells_would_have(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [Made("SRA3/notused", 20), Made("SRA4/SRS4", 20)]
+    for sample in samples:
+        site.has(sample, "Colon")
+    source = {"kind": "panglaodb", "samples": ["SRA3/notused", "SRA4/SRS4"], "exclude": ["SRA3/notused"]}
+    choose(site, gut=source)
+    fetch()
+    ingest(monkeypatch)
+    assert read("dropped")["sample"].to_list() == ["SRA3"]
