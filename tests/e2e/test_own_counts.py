@@ -6,6 +6,7 @@ import functools
 import http.server
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -108,6 +109,15 @@ def test_a_bad_file_is_one_message_and_nothing_is_left(name: str, run: Run, root
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["my counts; $(touch x).csv", "-h.csv"])
+def test_the_command_it_shows_takes_in_that_very_file(run: Run, root: Path, name: str) -> None:
+    (root / name).write_text(COUNTS)
+    shown = run("inspect", "--", name).stdout
+    command = shlex.split(shown.partition("run `")[2].partition("`:")[0])
+    assert run(*command[1:]).returncode == 0
+    assert current(command[-1])
+
+
 def test_two_at_once_lose_no_entry(root: Path, tmp_path: Path) -> None:
     names = ["one", "two", "three"]
     commands = [[*COMMAND, "ingest", str(tmp_path / "counts.csv"), "--name", name] for name in names]
@@ -119,7 +129,8 @@ def test_two_at_once_lose_no_entry(root: Path, tmp_path: Path) -> None:
     assert all(current(name) for name in names)
 
 
-def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path, how: signal.Signals) -> None:
     pipe = tmp_path / "slow.csv"
     pipe.write_text(COUNTS)
     slow = (
@@ -130,12 +141,12 @@ def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path) -> None
         assert process.stdout is not None
         assert process.stdout.readline() == b"reading\n"
         assert (root / "own" / "mine" / "slow.csv").is_file()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(how)
         for _ in range(600):
             if process.poll() is not None:
                 break
             time.sleep(0.1)
-        assert process.returncode == 128 + signal.SIGTERM
+        assert process.returncode == 128 + how
     assert list((root / "own").iterdir()) == []
     assert "mine" not in load_registry()
 

@@ -57,6 +57,7 @@ def inspect(file: Path, as_json: bool, **roles: str | None) -> None:
     Also what to add to datasets.yaml, and what stands in the way. Exit code 1 where it cannot be read as it is.
     """
     import json
+    import shlex
 
     from sclandmarks.cli.show import page
     from sclandmarks.io.inspect import inspect as look
@@ -68,9 +69,14 @@ def inspect(file: Path, as_json: bool, **roles: str | None) -> None:
     else:
         click.echo(page(found))
         if found.is_fit:
-            click.echo(f"\nAdd this to datasets.yaml, or run `sclandmarks ingest {file} --name {found.name}`:\n")
+            command = shlex.join(["sclandmarks", "ingest", _not_an_option(file), "--name", found.name])
+            click.echo(f"\nAdd this to datasets.yaml, or run `{command}`:\n")
             click.echo(found.yaml, nl=False)
     raise SystemExit(not found.is_fit)
+
+
+def _not_an_option(file: Path) -> str:
+    return f"./{file}" if str(file).startswith("-") else str(file)
 
 
 @click.command()
@@ -210,14 +216,17 @@ def _named_failure(name: str) -> Iterator[None]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM undo what was begun, as an interrupt does."""
+    """Let SIGTERM, and SIGHUP of a terminal that closes, undo what was begun, as an interrupt does."""
     import signal
 
-    def end(*_: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    heeded = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in heeded:  # nohup has SIGHUP ignored
+        signal.signal(one, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one in heeded:
+            signal.signal(one, signal.SIG_DFL)
