@@ -60,7 +60,7 @@ def inspect(file: Path, as_json: bool, **roles: str | None) -> None:
     import shlex
 
     from sclandmarks.cli.show import page
-    from sclandmarks.io.inspect import inspect as look
+    from sclandmarks.io.inspect.isolated import inspect_isolated as look
 
     with _quiet_errors():
         found = look(file, {role: Path(path) for role, path in roles.items() if path})
@@ -107,7 +107,7 @@ def ingest(file: str, name: str, **options: Any) -> None:
 
 def _from_disk(name: str, files: dict[str, Path], options: Mapping[str, Any]) -> None:
     from sclandmarks.io.adopt import OWN, Wish, adopt, check_free
-    from sclandmarks.io.inspect import inspect as look
+    from sclandmarks.io.inspect.isolated import inspect_isolated as look
 
     given = {role: path for role, path in files.items() if role != "counts"}
     check_free(Wish(name, {}, files, options["how"], options["replace"]))
@@ -126,7 +126,7 @@ def _from_disk(name: str, files: dict[str, Path], options: Mapping[str, Any]) ->
 
 def _from_web(name: str, files: dict[str, str], options: Mapping[str, Any]) -> None:
     from sclandmarks.io.adopt import Wish, adopt, check_free, fetched_aside, web_source
-    from sclandmarks.io.inspect import inspect as look
+    from sclandmarks.io.inspect.isolated import inspect_isolated as look
 
     source = web_source(files)
     check_free(Wish(name, {}, replace=options["replace"]))

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from sclandmarks.errors import DataError, ParamsError
+from sclandmarks.errors import DataError, ParamsError, SclandmarksError
 from sclandmarks.io.raw.common import Origin, naming
 from sclandmarks.io.raw.handover import PARTS, load_matrix, unpack_error
 from sclandmarks.matrix import ExpressionMatrix
@@ -110,16 +110,57 @@ def read_isolated(
         "level": logging.getLogger().getEffectiveLevel(),
     }
     with ExitStack() as stack:
-        try:
-            parts = {name: stack.enter_context(tempfile.TemporaryFile()) for name in PARTS}
-            errors = stack.enter_context(tempfile.TemporaryFile())
-        except OSError as error:
-            raise DataError("a folder for temporary files", str(error), "Set TMPDIR to one with room.") from error
-        with naming(files["counts"], origin), _started(job, parts, errors) as child:
+        parts = {name: stack.enter_context(_temporary()) for name in PARTS}
+        errors = stack.enter_context(_temporary())
+        with naming(files["counts"], origin), _started(WORKER, job, parts, errors) as child:
             end = child.end(limits)
             if "done" in end:
                 return load_matrix(parts, end["done"])
         raise unpack_error(end["error"])
+
+
+def ask(worker: str, job: dict[str, Any], files: Mapping[str, Path], limits: Limits | None, note: str) -> Any:
+    """What another worker says of files, in a process of its own.
+
+    Parameters
+    ----------
+    worker : str
+        Module whose main part calls `worker.at_work`.
+    job : dict
+        What it is given, as JSON; the level of the log is added.
+    files : mapping of str to Path
+        Role -> file that it opens.
+    limits : Limits, optional
+        By default those of `machine_limits`.
+    note : str
+        Added to the errors that it cannot raise itself.
+
+    Raises
+    ------
+    SclandmarksError
+        What the worker raises, with its notes.
+    DataError
+        If the worker crashes or takes more than `limits`.
+    """
+    job = job | {"level": logging.getLogger().getEffectiveLevel()}
+    with ExitStack() as stack:
+        try:
+            errors = stack.enter_context(_temporary())
+            with _started(worker, job, {}, errors) as child:
+                end = child.end(limits or machine_limits(_size(files)))
+        except SclandmarksError as error:
+            error.add_note(note)
+            raise
+    if "done" in end:
+        return end["done"]
+    raise unpack_error(end["error"])
+
+
+def _temporary() -> IO[bytes]:
+    try:
+        return cast(IO[bytes], tempfile.TemporaryFile())
+    except OSError as error:
+        raise DataError("a folder for temporary files", str(error), "Set TMPDIR to one with room.") from error
 
 
 class _Child:
@@ -190,11 +231,11 @@ class _Child:
 
 
 @contextmanager
-def _started(job: dict[str, Any], parts: Mapping[str, IO[bytes]], errors: IO[bytes]) -> Iterator[_Child]:
+def _started(worker: str, job: dict[str, Any], parts: Mapping[str, IO[bytes]], errors: IO[bytes]) -> Iterator[_Child]:
     """A child at work; it is dead when the block ends."""
     voice, its_voice = os.pipe()
     fds = [its_voice, *(part.fileno() for part in parts.values())]
-    command = [sys.executable, "-P", "-m", WORKER, str(os.getpid()), *map(str, fds)]
+    command = [sys.executable, "-P", "-m", worker, str(os.getpid()), *map(str, fds)]
     try:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, pass_fds=fds) as process:
             try:

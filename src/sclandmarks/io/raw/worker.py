@@ -45,14 +45,30 @@ class _Forward(logging.Handler):
         self.say({"log": [record.name, record.levelno, record.getMessage()]})
 
 
+Work = Callable[[dict[str, Any], Mapping[str, IO[bytes]]], dict[str, Any]]
+
+
 def main(arguments: list[str]) -> None:
     """Read one file, and say how it ended."""
+    at_work(arguments, lambda job, parts: _save(read_job(job), parts))
+
+
+def at_work(arguments: list[str], work: Work) -> None:
+    """Do a job that comes on standard input, and say how it ended.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Id of the parent process; the open file to say it in, and one for each of PARTS, if any.
+    work : callable
+        Given the job and the open files, returns what is said, as JSON.
+    """
     parent, voice, *fds = map(int, arguments)
     die_with(parent)
     spare_the_machine()
     with ExitStack() as stack:
         channel = stack.enter_context(open(voice, "wb", buffering=0))  # noqa: PTH123 (an open file)
-        parts = {name: stack.enter_context(open(fd, "wb")) for name, fd in zip(PARTS, fds, strict=True)}  # noqa: PTH123
+        parts = {name: stack.enter_context(open(fd, "wb")) for name, fd in zip(PARTS, fds, strict=False)}  # noqa: PTH123
 
         def say(message: dict[str, Any]) -> None:
             channel.write(json.dumps(message).encode() + b"\n")
@@ -60,7 +76,7 @@ def main(arguments: list[str]) -> None:
         job = json.load(sys.stdin.buffer)
         logging.basicConfig(level=job["level"], handlers=[_Forward(say)])
         logging.captureWarnings(True)
-        say(_outcome(job, parts))
+        say(_outcome(job, parts, work))
 
 
 def die_with(parent: int) -> None:
@@ -80,10 +96,10 @@ def spare_the_machine() -> None:
         Path("/proc/self/oom_score_adj").write_text(MOST_KILLABLE)
 
 
-def _outcome(job: dict[str, Any], parts: Mapping[str, IO[bytes]]) -> dict[str, Any]:
-    """Message of the end: `done`, with what the parent has to know of the matrix, or `error`."""
+def _outcome(job: dict[str, Any], parts: Mapping[str, IO[bytes]], work: Work) -> dict[str, Any]:
+    """Message of the end: `done`, with what the parent has to know, or `error`."""
     try:
-        return {"done": _save(read_job(job), parts)}
+        return {"done": work(job, parts)}
     except SclandmarksError as error:
         return {"error": pack_error(error)}
 
