@@ -95,15 +95,14 @@ def drop_pins(lock: Path, urls: Iterable[str]) -> None:
 
 
 def is_kept(path: Path, sha256: str) -> bool:
-    """Whether a file is there and sound; a broken one, and what a killed download left, is removed."""
+    """Whether a file is there and sound; what a killed download left is removed."""
     for part in path.parent.glob(f".{path.name}.*.part"):
         part.unlink()
     if not path.is_file():
         return False
     if sha256_of(path) == sha256:
         return True
-    logger.warning("%s is not the file its sha256 promises; it is fetched again", path)
-    path.unlink()
+    logger.warning("%s is not the file its sha256 promises", path)
     return False
 
 

@@ -58,7 +58,8 @@ class Store:
         sha256 : str, optional
             What it must hash to; without it what the lock has, and without that any content, which is pinned.
         download : callable
-            Given a path in `downloads` and what is promised, makes a file of that SHA-256 there.
+            Given a path in `downloads` and what is promised, makes a file of that SHA-256 there. Until it has, the
+            file that was there stays, whatever it hashes to: the promise may be what is wrong.
 
         Raises
         ------

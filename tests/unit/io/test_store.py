@@ -165,3 +165,21 @@ def test_a_place_is_a_safe_name_of_its_own(url: str, name: str) -> None:
     assert place_of(url).split("/")[2:] == [name]
     assert place_of(url) != place_of(url + "?b=1")
     assert place_of(url, "x.txt").endswith("/x.txt")
+
+
+@pytest.mark.parametrize("gone", ["downloads", "fetched"])
+def test_a_wrong_promise_costs_no_file_that_came(place: Place, gone: str) -> None:
+    place.run("a")
+    lock = place.root / "lock.json"
+    before = lock.read_text()
+    (place.root / gone / "url/a/file").unlink()
+    lock.write_text(before.replace(sha(b"A"), "0" * 64))
+
+    def refuse(target: Path, promised: str | None) -> None:
+        raise SourceError("the file promised", "another", "None.")
+
+    with pytest.raises(SourceError):
+        Store(place.root / "fetched", place.root / "downloads", lock).keep("a", "url/a/file", None, refuse)
+    lock.write_text(before)
+    place.run("a")
+    assert len(place.asked) == 1
