@@ -71,7 +71,7 @@ def test_a_value_beyond_the_axis_is_an_arrow_and_keeps_its_number():
             "high": [-0.39, 0.06],
         }
     )
-    figure = forest(frame, 0.05, "a + ridge")
+    figure = forest(frame, 0.05, "a + ridge", "captured")
     left, right = figure.axes[0].get_xlim()
     assert left > -0.1 and right > 0.06
     assert "−40.0 %" in to_svg(figure, "f")

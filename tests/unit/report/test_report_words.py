@@ -120,7 +120,7 @@ def test_a_citation_links_to_its_doi(make_tables):
 
 
 def test_genes_without_variance_are_counted(make_tables):
-    assert left_out(make_tables()).startswith("1 of the 1 genes do not vary")
+    assert left_out(make_tables()).startswith("1 of the 3 genes do not vary")
 
 
 def test_rows_of_the_comparison_can_be_sorted_by_number(make_tables):
