@@ -26,7 +26,9 @@ def main() -> None:
 
 def read(params: Params) -> Tables:
     recipes = choose(load_registry(), params.data.datasets)
-    sources = {name: one.entry.model_dump(include={*DESCRIPTIVE, "tissue"}) for name, one in recipes.items()}
+    sources = {
+        name: one.entry.model_dump(include={*DESCRIPTIVE, "organism", "tissue"}) for name, one in recipes.items()
+    }
     tables = {table.name: read_table(paths.TABLES / f"{table.name}.parquet", table) for table in TIDY}
     panels = {name: read_table(paths.panel(name), schema.PANEL) for name in params.panels}
     grown = {name: read_table(paths.panel_history(name), schema.HISTORY) for name in params.panels}
