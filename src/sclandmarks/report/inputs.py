@@ -110,7 +110,7 @@ class Result:
     @property
     def label(self) -> str:
         """Panel and predictor in one phrase."""
-        return f"{self.panel} + {self.predictor}"
+        return self.predictor if self.panel == NO_PANEL else f"{self.panel} + {self.predictor}"
 
     def score(self, target_set: str, metric: str) -> Score:
         """Figure of a target set, all None where the table has none."""

@@ -100,7 +100,10 @@ def context(
         "has_counts": any(result.scale == "counts" for result in found),
         "sampled": tables.embedding.height < tables.library_sizes["kept"].sum(),
         "panels": [panel_card(name, panel, tables.params) for name, panel in tables.panels.items()],
-        "predictors": [(name, _about(value)) for name, value in tables.params.predictors.items()],
+        "predictors": [
+            *((name, _about(value)) for name, value in tables.params.predictors.items()),
+            *((name, words.CONTROLS[name]) for name in tables.params.compare.controls),
+        ],
         "confidence": f"{100 * tables.params.compare.confidence:g}",
         "n_bootstrap": f"{tables.params.compare.n_bootstrap:,}",
         "params": tables.params,

@@ -7,12 +7,15 @@ from typing import NamedTuple
 import polars as pl
 from matplotlib.figure import Figure
 
+from sclandmarks.params import NO_PANEL
 from sclandmarks.report import cells, figures
 from sclandmarks.report.inputs import COMMON, NETWORKS, Result, Tables, main_fits
 from sclandmarks.report.tables import percent
 from sclandmarks.report.venn import venn
 
-_FAMILY = {"zero": "control", "mean": "control"} | dict.fromkeys(NETWORKS, "network")
+_FAMILY = dict.fromkeys(("zero", "mean", "library_size", "cell_type_mean"), "control") | dict.fromkeys(
+    NETWORKS, "network"
+)
 
 
 class Drawing(NamedTuple):
@@ -64,7 +67,7 @@ def _of_comparison(tables: Tables, found: list[Result]) -> list[Drawing]:
     pairs = [(result.panel, result.predictor) for result in shown]
     rows = [
         {
-            "panel": f"{result.panel} ({result.n_landmarks:,} genes)",
+            "panel": _heading(result),
             "label": result.predictor if pairs.count((result.panel, result.predictor)) == 1 else result.fit,
             "family": _FAMILY.get(result.method, "linear"),
             **(result.captured if by_captured else result.score(COMMON, "explained"))._asdict(),
@@ -78,6 +81,10 @@ def _of_comparison(tables: Tables, found: list[Result]) -> list[Drawing]:
     alt = f"{what.capitalize()} and interval of every fit on the common targets; the table below has the numbers"
     drawn = figures.forest(frame, value, reference.label if reference else "", what)
     return [Drawing("comparison", "comparison", drawn, alt)]
+
+
+def _heading(result: Result) -> str:
+    return "no panel" if result.panel == NO_PANEL else f"{result.panel} ({result.n_landmarks:,} genes)"
 
 
 def _of_cell_types(tables: Tables, found: list[Result]) -> list[Drawing]:

@@ -12,6 +12,10 @@ from sclandmarks.report.style import signed
 from sclandmarks.report.tables import percent, points
 
 _BOLD = Markup("<strong>{}</strong>")
+CONTROLS = {
+    "library_size": "A control that knows how many reads a cell has, and nothing else: what it captures is depth.",
+    "cell_type_mean": "A control that is told the type of each cell: the mean of that type over training cells.",
+}
 PANELS = {
     "l1000": "The landmark genes of L1000 that were measured in these data.",
     "random": "Genes drawn at random: a control.",

@@ -37,7 +37,7 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 def test_the_registry_of_the_repository_is_valid() -> None:
     registry = load_registry(REPOSITORY / "datasets.yaml")
-    assert {"pancreas", "lung", "marrow", "panglaodb-colon-prostate", "four-tissues"} <= set(registry)
+    assert {"pancreas", "lung", "marrow", "panglaodb-colon-prostate", "tissues"} <= set(registry)
     assert all("doi:" in entry.citation for entry in registry.values())
     for recipe in choose(registry, list(registry)).values():
         for dataset in recipe.members.values():
