@@ -51,7 +51,9 @@ def read_table(path: Path, table: schema.Table) -> pl.DataFrame:
         if not path.is_file():
             raise SchemaError(f"a table {table.name} at {path}", "no such file", "Run `dvc repro`, or `dvc pull`.")
         try:
-            frame = pl.DataFrame(pq.ParquetFile(path, page_checksum_verification=True).read())
+            columns = pq.ParquetFile(path, page_checksum_verification=True).read()
+            columns.validate(full=True)  # polars panics over text that is not UTF-8
+            frame = pl.DataFrame(columns)
         except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
             raise SchemaError(
                 f"a Parquet table {table.name} at {path}",

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -74,6 +76,15 @@ def test_a_cut_file_says_what_to_do(tmp_path: Path, share: float) -> None:
         read_table(path, schema.HISTORY)
     assert caught.value.remedy == "Delete it and run `dvc repro`, or `dvc pull`."
     assert caught.value.__notes__ == [f"file: {path}"]
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path, names = tmp_path / "genes.parquet", list(schema.GENES.dtypes)
+    broken = pa.array([b"CDK\xff"], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 1, broken.buffers())
+    pq.write_table(pa.table([text] * len(names), names), path)
+    with pytest.raises(SchemaError, match=r"a file that cannot be read.*UTF8"):
+        read_table(path, schema.GENES)
 
 
 def test_a_missing_table_says_what_to_do(tmp_path: Path) -> None:
