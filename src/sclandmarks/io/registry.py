@@ -16,6 +16,7 @@ from sclandmarks.errors import ParamsError
 from sclandmarks.io.places import PanglaodbSource, Source, Text
 from sclandmarks.io.raw import Reader
 from sclandmarks.io.raw.common import Origin
+from sclandmarks.io.raw.organism import HUMAN, MOUSE
 from sclandmarks.io.raw.panglaodb import PanglaodbSettings
 from sclandmarks.params import CohortParams, Name, Section, describe, read_yaml
 
@@ -64,6 +65,11 @@ class Dataset(_Entry):
     def origin(self, name: str) -> Origin:
         """Say what the readers write into the table of cells, for the entry of this name."""
         return Origin(name, self.tissue, self.donor, self.sample, self.condition, self.organism)
+
+    @property
+    def organisms(self) -> set[str]:
+        """Organisms that its genes can be of: its own, and man where the reader turns mouse genes into human ones."""
+        return {self.organism} | ({HUMAN} if self.reader.orthologs and self.organism == MOUSE else set())
 
     def digest(self) -> str:
         """SHA-256 of all that decides the data: the canonical JSON of the entry and the version of the tables.
@@ -211,8 +217,12 @@ def _wrong_members(name: str, entries: Mapping[str, Entry]) -> Iterator[str]:
         elif isinstance(member, str) and other is None:
             single = [key for key, one in entries.items() if isinstance(one, Dataset)]
             yield f"{place} is no entry; expected one of {', '.join(single) or 'none'}"
-        elif other is not None and other.organism != entry.organism:
-            yield f"{place} is of {other.organism}, the cohort of {entry.organism}"
+        elif isinstance(other, Dataset) and entry.organism not in other.organisms:
+            yield f"{place} is of {other.organism}, the cohort of {entry.organism}{_help(other)}"
+
+
+def _help(other: Dataset) -> str:
+    return "; set its reader.orthologs to take its human orthologs" if other.organism == MOUSE else ""
 
 
 def choose(registry: Mapping[str, Entry], names: Sequence[str]) -> dict[str, Recipe]:

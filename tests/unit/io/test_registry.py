@@ -234,6 +234,19 @@ def test_a_mouse_is_no_member_of_a_human_cohort() -> None:
         parse_registry(cohort() | entry(organism="Mus musculus"))
 
 
+def test_a_mouse_with_orthologs_is_a_member_of_a_human_cohort() -> None:
+    mouse = entry(organism="Mus musculus")
+    mouse["mine"]["reader"]["orthologs"] = "own/pairs.tsv"
+    registry = parse_registry(cohort() | mouse)
+    assert "mine" in choose(registry, ["all"])["all"].members
+    with pytest.raises(ParamsError, match=r"set its reader\.orthologs"):
+        parse_registry(cohort() | entry(organism="Mus musculus"))
+    other = entry(organism="Danio rerio")
+    other["mine"]["reader"]["orthologs"] = "own/pairs.tsv"
+    with pytest.raises(ParamsError, match="mine is of Danio rerio, the cohort of Homo sapiens"):
+        parse_registry(cohort() | other)
+
+
 def test_all_faults_of_all_entries_are_listed() -> None:
     with pytest.raises(ParamsError) as caught:
         parse_registry(cohort(genes="all") | entry(colour="red"))
