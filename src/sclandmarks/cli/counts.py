@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sclandmarks.io.inspect import Inspection
 
 ROLES = {
-    "labels": "A cell type for each cell, for tables of text.",
+    "labels": "A table with a cell type, or more, for each cell.",
     "clusters": "A cluster for each cell, of PanglaoDB.",
     "annotations": "A cell type for each cluster, of PanglaoDB.",
     "barcodes": "Names of the cells, where they do not lie beside matrix.mtx.",

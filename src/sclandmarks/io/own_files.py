@@ -11,7 +11,7 @@ from sclandmarks.errors import SourceError
 from sclandmarks.io.archives import sha256_of
 from sclandmarks.io.raw.tenx_mtx import beside
 
-FOLDERS = frozenset({"tenx_mtx", "zarr"})
+FOLDERS = frozenset({"tenx_mtx", "zarr", "parquet"})
 """Formats whose counts may be a folder."""
 MEND = "Correct `source` in datasets.yaml, or put the file there."
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 from sclandmarks.errors import SclandmarksError
 from sclandmarks.io.inspect.columns import NAMES
 from sclandmarks.io.inspect.entry import as_yaml, make_entry, name_of
-from sclandmarks.io.inspect.genes import GeneIds, describe_genes, gene_problems
+from sclandmarks.io.inspect.genes import GeneIds, describe_genes, gene_problems, unreadable_genes
 from sclandmarks.io.inspect.look import Column, Look, Matrix, Problem
 from sclandmarks.io.inspect.magic import CUT, Kind, sniff
 from sclandmarks.io.own_files import accessible, files_in
@@ -116,7 +116,7 @@ def inspect(path: Path, files: Mapping[str, Path] | None = None) -> Inspection:
         path.as_posix(), look.reader["format"], look.about, kind.packing, _n_bytes(path), look.n_cells, look.n_genes,
         look.exact, look.layout, ids, tuple(look.matrices),
         next((one.name for one in look.matrices if one.fault is None), None),
-        tuple(look.columns), (*_emptiness(look), *look.problems, *gene_problems(ids)),
+        tuple(look.columns), (*_emptiness(look), *look.problems, *_about_genes(look, ids)),
         name_of(path), make_entry(look, ids, path, files or {}),
     )  # fmt: skip
 
@@ -143,6 +143,10 @@ def _look(path: Path, kind: Kind, files: dict[str, Path]) -> Look:
         from sclandmarks.io.inspect.workspace import look_at_workspace
 
         return look_at_workspace(path)
+    if kind.form == "parquet":
+        from sclandmarks.io.inspect.parquet import look_at_parquet
+
+        return look_at_parquet(path, column_roles()["parquet"])
     if kind.form == "zarr":
         from sclandmarks.io.inspect.zarr_store import look_at_zarr
 
@@ -150,6 +154,10 @@ def _look(path: Path, kind: Kind, files: dict[str, Path]) -> Look:
     from sclandmarks.io.inspect.hdf5 import look_at_hdf5
 
     return look_at_hdf5(path, column_roles())
+
+
+def _about_genes(look: Look, ids: GeneIds) -> list[Problem]:
+    return unreadable_genes(look.genes, look.reader.get("genome")) or gene_problems(ids)
 
 
 def _emptiness(look: Look) -> list[Problem]:

@@ -68,6 +68,11 @@ def with_roles(columns: Iterable[Column], n_cells: int, roles: Iterable[str] = N
     return sorted(given, key=lambda one: (one.role is None, list(NAMES).index(one.role) if one.role else 0))
 
 
+def is_named_as(name: str, role: str) -> bool:
+    """Whether a column of this name usually has this role."""
+    return _rank(column(name, ()), role) is not None
+
+
 def _rank(one: Column, role: str) -> int | None:
     plain = re.sub(r"[^a-z0-9]", "", one.name.lower())
     return NAMES[role].index(plain) if plain in NAMES[role] else None

@@ -42,7 +42,7 @@ def name_of(path: Path) -> str:
 
 def _plain(path: Path) -> str:
     """Name of a file without its endings; of a 10x matrix that of its folder."""
-    name = re.sub(r"(\.sparse)?(\.[A-Za-z0-9]{1,5}){1,2}$", "", path.name) if path.is_file() else path.name
+    name = re.sub(r"(\.sparse)?(\.(parquet|[A-Za-z0-9]{1,5})){1,2}$", "", path.name) if path.is_file() else path.name
     if name in ("matrix", "counts", "filtered_feature_bc_matrix", "raw_feature_bc_matrix", "outs"):
         return _plain(path.resolve().parent) if path.resolve().parent.name else name
     return name

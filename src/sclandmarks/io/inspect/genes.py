@@ -6,14 +6,21 @@ from typing import NamedTuple
 
 import polars as pl
 
+from sclandmarks.errors import DataError
 from sclandmarks.genes import ENSEMBL, l1000_landmarks, measured_landmarks
 from sclandmarks.io.inspect.look import Problem
-from sclandmarks.io.raw.names import SYMBOL_AND_ID
+from sclandmarks.io.raw.names import SYMBOL_AND_ID, GeneNames, of_one_genome
+from sclandmarks.io.raw.organism import HUMAN, MOUSE, recognise
 from sclandmarks.io.raw.orientation import known_symbols
 
 MOST, FEW = 0.9, 0.1
 SOME_SYMBOLS = 0.02
-HUMAN, MOUSE = "Homo sapiens", "Mus musculus"
+HALF = 0.5
+ADDED_UP = "They are the same gene as another, and are added up to one; the file's Ensembl ids may tell them apart."
+ORTHOLOGS = (
+    "For human panels and cohorts set `reader.orthologs` to a table with the columns mouse and human; else leave "
+    "`organism: Mus musculus`, and take the panels of L1000 out of params.yaml."
+)
 
 
 class GeneIds(NamedTuple):
@@ -68,19 +75,38 @@ def describe_genes(genes: pl.DataFrame) -> GeneIds:
 
 
 def gene_problems(ids: GeneIds) -> list[Problem]:
-    """What is wrong with, or to be known of, these genes."""
+    """What is to be known of these genes."""
     found = []
     if ids.n_repeated:
-        found.append(Problem(f"repeated genes: {ids.n_repeated:,}",
-                             "Add up or drop the rows of the same gene, or give the file's Ensembl ids."))  # fmt: skip
-    if ids.organism and MOUSE in ids.organism:
-        what = "genes of mouse" if ids.organism == MOUSE else "genes of human and mouse"
-        remedy = "Choose one genome, or take the panels of L1000 out of params.yaml."
-        found.append(Problem(what, remedy, fatal=False))
+        found.append(Problem(f"repeated genes: {ids.n_repeated:,}", ADDED_UP, fatal=False))
+    if ids.organism == MOUSE:
+        found.append(Problem("genes of mouse, which are refused where the entry says Homo sapiens", ORTHOLOGS, False))
+    elif ids.organism and MOUSE in ids.organism:
+        found.append(Problem("genes of human and mouse", "Set `reader.genome` to read those of one.", fatal=False))
     elif not ids.n_landmarks and ids.n_seen:
         found.append(Problem("no landmark of L1000 is among the genes",
                              "Check that the genes have Ensembl ids or symbols.", fatal=False))  # fmt: skip
     return found
+
+
+def unreadable_genes(genes: pl.DataFrame, genome: str | None) -> list[Problem]:
+    """Why the readers refuse these genes, if they do: several genomes and none chosen, or several organisms.
+
+    Parameters
+    ----------
+    genes : polars.DataFrame
+        As `raw.names.seen_genes` makes it.
+    genome : str, optional
+        The one that the reader is to take.
+    """
+    names = GeneNames(*(genes[name].to_list() for name in ("original", "symbol", "ensembl_id")))
+    if _with_ids(genes) < HALF:  # the ids are those that the table of L1000 added
+        names = names._replace(ensembl=[None] * len(names.originals))
+    try:
+        recognise(of_one_genome(names, genome)[0])
+    except DataError as error:
+        return [Problem(f"not {error.expected}: {error.got}", error.remedy)]
+    return []
 
 
 def _kind(bare: float, joined: float, known: float, with_ids: float) -> str:

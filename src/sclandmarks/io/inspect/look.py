@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sclandmarks.io.raw.anndata_group import fault
+from sclandmarks.io.raw.anndata_group import FRACTIONS, fault
+from sclandmarks.io.raw.common import RECOVER
 
 
 class Matrix(NamedTuple):
@@ -133,9 +134,13 @@ def repeated_barcodes(barcodes: Sequence[str]) -> list[Problem]:
 COUNTS = "Take a file with the raw counts: ask for raw.X or a layer of counts, or use the publisher's raw matrix."
 
 
+OPTION = "`sclandmarks ingest` takes it as `--reader normalised=recover`."
+
+
 def count_problems(found: Sequence[Matrix]) -> list[Problem]:
     """Say that none of the matrices is of counts, if so, and why."""
     if any(one.fault is None for one in found):
         return []
     what = "; ".join(f"{one.name} has {one.fault}" for one in found) or "no matrix in the file"
-    return [Problem(f"no raw counts: {what}", COUNTS)]
+    fractions = any((one.fault or "").startswith(FRACTIONS) for one in found)
+    return [Problem(f"no raw counts: {what}", f"{COUNTS} {RECOVER} {OPTION}" if fractions else COUNTS)]

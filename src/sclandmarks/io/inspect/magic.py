@@ -16,7 +16,8 @@ HEAD = 1 << 16
 N_INNER = 3
 TAR_AT = 257
 TAKEN = (
-    "Taken are h5ad, zarr, loom, 10x .h5 and .mtx, tables of text (CSV, TSV; plain, gzip or zstd), PanglaoDB's .RData."
+    "Taken are h5ad, zarr, loom, 10x .h5 and .mtx, Parquet, tables of text (CSV, TSV; plain, gzip or zstd), and "
+    "PanglaoDB's .RData."
 )
 EXPORT = "Save the counts as a CSV or TSV file, the first column and the first row names."
 CUT = "Get the file again: it is cut or damaged."
@@ -96,11 +97,13 @@ def _folder(path: Path) -> Kind:
         return Kind("zarr")
     if "counts" in beside({"counts": path}):
         return Kind("mtx")
+    if any(name.endswith(".parquet") for name in names):
+        return Kind("parquet")
     shown = ", ".join(sorted(names)[:8]) or "nothing"
     within = (one for depth in ("*", "*/*") for one in path.glob(f"{depth}/matrix.mtx*"))
     inner = list(dict.fromkeys(one.parent.relative_to(path).as_posix() for one in within))[:N_INNER]
     remedy = f"Inspect {' or '.join(inner)} in it." if inner else "Name the file in it that holds the counts."
-    raise DataError("a folder of 10x (matrix.mtx) or AnnData (zarr)", f"one with {shown}", remedy)
+    raise DataError("a folder of 10x (matrix.mtx), AnnData (zarr) or Parquet", f"one with {shown}", remedy)
 
 
 def _zip(path: Path) -> Kind:
@@ -140,7 +143,9 @@ def _content(head: bytes, packing: str) -> Kind:
     if head[:5] in (b"RDX2\n", b"RDX3\n"):
         return Kind("rdata", packing)
     if head[:4] == b"PAR1":
-        return Kind("parquet", packing)
+        if packing:
+            raise _foreign(f"a Parquet file packed with {packing}", "Unpack it; Parquet is packed inside already.")
+        return Kind("parquet")
     if head[:14].lower() == b"%%matrixmarket":
         return Kind("mtx", packing)
     _refuse_foreign(head)

@@ -91,17 +91,23 @@ def read_parquet(files: Mapping[str, Path], settings: ParquetSettings, origin: O
     path = files["counts"]
     with naming(path, origin):
         with reading("a readable .parquet file, or a folder of them"):
-            parts = _parts(path)
+            parts = parts_of(path)
             names = pq.read_schema(parts[0]).names
-            layout = settings.layout if settings.layout != "auto" else _layout(parts[0], names, settings)
+            layout = settings.layout if settings.layout != "auto" else layout_of(parts[0], names, settings)
             logger.info("read as the layout `%s`", layout)
             found = _read(parts, names, layout, settings)
         labels = cell_labels(files, settings, found.barcodes, origin, found.own)
         return to_matrix(found.X_CG, found.barcodes, labels, found.genes, settings, origin)
 
 
-def _parts(path: Path) -> list[Path]:
-    """The files of a table; of our own folder the matrix."""
+def parts_of(path: Path) -> list[Path]:
+    """The files of a table; of our own folder the matrix.
+
+    Raises
+    ------
+    DataError
+        If a folder has none.
+    """
     if not path.is_dir():
         return [path]
     parts = [path / MATRIX] if (path / MATRIX).is_file() else sorted(path.glob("*.parquet"))
@@ -110,13 +116,15 @@ def _parts(path: Path) -> list[Path]:
     return parts
 
 
-def _layout(path: Path, names: list[str], settings: ParquetSettings) -> str:
+def layout_of(path: Path, names: list[str], settings: ParquetSettings) -> str:
+    """Layout of a table of these columns: `ours`, `wide` or `long`."""
     if path.name == MATRIX and set(names) >= OURS:
         return "ours"
-    return "wide" if _long_columns(names, settings) is None else "long"
+    return "wide" if long_columns(names, settings) is None else "long"
 
 
-def _long_columns(names: list[str], settings: ParquetSettings) -> LongColumns | None:
+def long_columns(names: list[str], settings: ParquetSettings) -> LongColumns | None:
+    """Columns of a long table, by the settings or usual names; None where one is lacking."""
     usual = ((settings.cell, CELLS), (settings.gene, GENES), (settings.count, COUNTS))
     found = [_one_of(names, asked, words) for asked, words in usual]
     return None if None in found else LongColumns(*(str(name) for name in found))
@@ -138,7 +146,7 @@ def _read(parts: list[Path], names: list[str], layout: str, settings: ParquetSet
     asked = [name for key in KEYS if (name := getattr(settings, key)) is not None]
     if layout == "wide":
         return _wide(parts, names, asked, settings)
-    columns = _long_columns(names, settings)
+    columns = long_columns(names, settings)
     if columns is None:
         remedy = "Set `reader.cell`, `reader.gene` and `reader.count` of the entry in datasets.yaml to these."
         raise DataError("columns of cells, genes and counts", f"a table with {', '.join(names[:N_SHOWN])}", remedy)

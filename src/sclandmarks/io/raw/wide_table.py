@@ -101,11 +101,11 @@ def labels_of(column: Any) -> list[str | None]:
 
 def _places(schema: Any, names: str | None, labels: Collection[str], ignore: Collection[str]) -> _Places:
     there = list(schema.names)
-    is_text = [_is_text(field.type) for field in schema]
+    texts = [is_text(field.type) for field in schema]
     own = [i for i, name in enumerate(there) if name in labels]
-    at = there.index(names) if names else next((i for i, text in enumerate(is_text) if text and i not in own), None)
+    at = there.index(names) if names else next((i for i, text in enumerate(texts) if text and i not in own), None)
     apart = {at, *own, *(i for i, name in enumerate(there) if name in ignore)}
-    numbers = [i for i, field in enumerate(schema) if i not in apart and _is_number(field.type)]
+    numbers = [i for i, field in enumerate(schema) if i not in apart and is_number(field.type)]
     if at is None or not numbers:
         shown = ", ".join(f"{field.name} ({field.type})" for field in list(schema)[:N_SHOWN])
         raise DataError("a column of names, of text, and columns of numbers", f"columns {shown}",
@@ -115,14 +115,16 @@ def _places(schema: Any, names: str | None, labels: Collection[str], ignore: Col
     return _Places(at, numbers, {there[i]: i for i in own})
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Whether a column of this Arrow type holds text, as it is or as categories."""
     import pyarrow.types as types
 
     kind = kind.value_type if types.is_dictionary(kind) else kind
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-def _is_number(kind: Any) -> bool:
+def is_number(kind: Any) -> bool:
+    """Whether a column of this Arrow type holds numbers."""
     import pyarrow.types as types
 
     return bool(types.is_integer(kind) or types.is_floating(kind))

@@ -29,10 +29,7 @@ from sclandmarks.matrix import ExpressionMatrix
 TESTS = Path(__file__).parents[3]
 SHARED = TESTS.parents[1] / "shared" / "data" / "readers"
 CONTRACT = runpy.run_path(str(TESTS / "contract" / "test_readers.py"))
-WRITERS = {
-    name: one for name, one in CONTRACT["WRITERS"].items() if not name.startswith("parquet")
-}  # not inspected yet
-X_CG, BARCODES = CONTRACT["X_CG"], CONTRACT["BARCODES"]
+WRITERS, X_CG, BARCODES = CONTRACT["WRITERS"], CONTRACT["X_CG"], CONTRACT["BARCODES"]
 GENES = ["A1BG", "GAPDH", "AATF", "CDK4"]
 
 
@@ -73,7 +70,10 @@ def test_a_matrix_of_fractions_is_no_counts(written: Callable[..., Any], tmp_pat
     found = inspect(files["counts"], others(files))
     assert not found.is_fit
     assert found.taken is None
-    assert any("no raw counts" in problem.what and "log-normalised" in problem.what for problem in found.problems)
+    (fault,) = (problem for problem in found.problems if "no raw counts" in problem.what)
+    assert "log-normalised" in fault.what
+    assert "`reader.normalised: recover`" in fault.remedy
+    assert "`--reader normalised=recover`" in fault.remedy
 
 
 def test_all_that_is_found_is_json(written: Callable[..., Any]) -> None:
@@ -145,6 +145,18 @@ def test_every_matrix_and_column_of_anndata_is_described(form: str, tmp_path: Pa
     assert matrix.genes["symbol"].to_list() == GENES
 
 
+def test_columns_of_sample_tissue_and_condition_are_proposed(tmp_path: Path) -> None:
+    obs = {"orig.ident": ["s1", "s2"] * 30, "organ": ["colon"] * 60, "disease": ["sick"] * 20 + ["well"] * 40}
+    found = inspect(annotated(tmp_path, **obs))
+    reader = found.entry["reader"]
+    assert {key: reader[key] for key in ("sample", "tissue", "condition")} == {
+        "sample": "orig.ident", "tissue": "organ", "condition": "disease",
+    }  # fmt: skip
+    cells = read(found, tmp_path).cells
+    assert cells["sample"].to_list() == obs["orig.ident"]
+    assert cells["condition"].to_list() == obs["disease"]
+
+
 @pytest.mark.parametrize("index", ["var", "obs"])
 def test_an_index_of_categories_is_read(index: str, tmp_path: Path) -> None:
     path = annotated(tmp_path)
@@ -205,6 +217,45 @@ def test_what_is_wrong_with_a_table_is_said(case: str, tmp_path: Path) -> None:
     found = inspect(table(tmp_path / "x.csv", *lines))
     assert not found.is_fit
     assert any(says in problem.what for problem in found.problems if problem.fatal), found.problems
+
+
+def test_repeated_genes_are_a_note_and_are_added_up(tmp_path: Path) -> None:
+    found = inspect(table(tmp_path / "x.csv", "g,c1,c2", "AARS,1,2", "AARS1,4,0", "CDK4,0,1"))
+    (note,) = (problem for problem in found.problems if problem.what == "repeated genes: 1")
+    assert not note.fatal
+    assert found.is_fit
+    assert read(found, tmp_path).X_CG.toarray().tolist() == [[5, 0], [2, 1]]
+
+
+MOUSE = ("g,c1,c2", "Cdk4,1,0", "Aars1,0,7", "mt-Co1,2,2", "Nr3c1,1,1")
+
+
+def test_genes_of_mouse_are_a_note_that_names_the_orthologs(tmp_path: Path) -> None:
+    found = inspect(table(tmp_path / "x.csv", *MOUSE))
+    assert found.is_fit
+    assert found.entry["organism"] == "Mus musculus"
+    (note,) = (problem for problem in found.problems if "genes of mouse" in problem.what)
+    assert "refused where the entry says Homo sapiens" in note.what
+    assert "`reader.orthologs`" in note.remedy
+    assert read(found, tmp_path).X_CG.shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("GRCh38_CDK4", "GRCh38_A1BG", "mm10_Gapdh", "mm10_Actb"), "2 of GRCh38, 2 of mm10"),
+        (("CDK4", "GAPDH", "NR3C1", "Aars1", "Cdk6", "mt-Co1"), "genes of one organism"),
+    ],
+)
+def test_genes_of_two_organisms_are_refused_as_the_reader_does(
+    names: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    found = inspect(table(tmp_path / "x.csv", "g,c1,c2", *(f"{name},1,{i}" for i, name in enumerate(names))))
+    (fault,) = (problem for problem in found.problems if problem.fatal)
+    assert says in fault.what
+    assert "`reader.genome`" in fault.remedy
+    with pytest.raises(DataError, match="genes of one organism"):
+        read(found, tmp_path)
 
 
 TEXTS = {
