@@ -13,8 +13,7 @@ from scipy import sparse
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw.common import Labels
 
-BLOCK_VALUES = 1 << 22
-MIN_ROWS = 16
+BLOCK_VALUES = 1 << 24
 N_SHOWN = 5
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class _Places(NamedTuple):
 
 
 def read_wide(parts: Sequence[Path], names: str | None, labels: Collection[str], ignore: Collection[str]) -> Wide:
-    """Read a wide table, in blocks of rows.
+    """Read a wide table by row groups, each in blocks of columns, as Parquet stores it.
 
     Parameters
     ----------
@@ -62,21 +61,21 @@ def read_wide(parts: Sequence[Path], names: str | None, labels: Collection[str],
     import pyarrow.parquet as pq
 
     first = pq.read_schema(parts[0])
-    places = _places(first, names, labels, ignore)
+    places, there = _places(first, names, labels, ignore), list(first.names)
     blocks: list[sparse.csr_matrix] = []
     rows: list[str] = []
     values: dict[str, list[str | None]] = {name: [] for name in places.labels}
     for part in parts:
         with pq.ParquetFile(part) as file:
-            if file.schema_arrow.names != first.names:
+            if file.schema_arrow.names != there:
                 raise DataError(f"the columns of {parts[0].name} in {part.name}", "others", "Give files of one table.")
-            for batch in file.iter_batches(batch_size=max(BLOCK_VALUES // len(places.numbers), MIN_ROWS)):
-                rows += texts_of(batch.column(places.names), first.names[places.names])
-                blocks.append(_block(batch, places.numbers))
+            for at in range(file.num_row_groups):
+                rows += texts_of(_columns(file, at, [places.names])[0], there[places.names])
+                blocks.append(_row_group(file, at, places.numbers))
                 for name, place in places.labels.items():
-                    values[name] += labels_of(batch.column(place))
+                    values[name] += labels_of(_columns(file, at, [place])[0])
     X = sparse.vstack(blocks, format="csr") if blocks else sparse.csr_matrix((0, len(places.numbers)))
-    return Wide(X, rows, [first.names[place] for place in places.numbers], dict(values))
+    return Wide(X, rows, [there[place] for place in places.numbers], dict(values))
 
 
 def texts_of(column: Any, name: str) -> list[str]:
@@ -110,7 +109,7 @@ def _places(schema: Any, names: str | None, labels: Collection[str], ignore: Col
         shown = ", ".join(f"{field.name} ({field.type})" for field in list(schema)[:N_SHOWN])
         raise DataError("a column of names, of text, and columns of numbers", f"columns {shown}",
                         "Set `reader.cell`, or `reader.gene`, to the column of names.")  # fmt: skip
-    if others := [there[i] for i in range(len(there)) if i not in apart and i not in numbers]:
+    if others := [there[i] for i in sorted(set(range(len(there))) - apart - set(numbers))]:
         logger.warning("%d columns are no numbers and are passed over: %s", len(others), ", ".join(others[:N_SHOWN]))
     return _Places(at, numbers, {there[i]: i for i in own})
 
@@ -130,10 +129,28 @@ def is_number(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
-def _block(batch: Any, places: Sequence[int]) -> sparse.csr_matrix:
-    columns = [batch.column(place) for place in places]
+def _row_group(file: Any, at: int, places: Sequence[int]) -> sparse.csr_matrix:
+    step = max(BLOCK_VALUES // max(file.metadata.row_group(at).num_rows, 1), 1)
+    blocks = [_block(file, at, places[start : start + step]) for start in range(0, len(places), step)]
+    return sparse.vstack(blocks, format="csr").T.tocsr()
+
+
+def _block(file: Any, at: int, places: Sequence[int]) -> sparse.csr_matrix:
+    """Some columns of a row group, each a row of the result."""
+    columns, names = _columns(file, at, places), file.schema_arrow.names
     if empty := [place for place, column in zip(places, columns, strict=True) if column.null_count]:
-        name = batch.schema.names[empty[0]]
-        raise DataError("a value in every field", f"none in one of column {name}", "Write 0 where nothing was counted.")
-    block = np.stack([column.to_numpy(zero_copy_only=False) for column in columns], axis=1)
+        got = f"none in one of column {names[empty[0]]}"
+        raise DataError("a value in every field", got, "Write 0 where nothing was counted.")
+    block = np.stack([column.to_numpy() for column in columns])
     return sparse.csr_matrix(block.astype(np.float32) if block.dtype == np.float16 else block)
+
+
+def _columns(file: Any, at: int, places: Sequence[int]) -> list[Any]:
+    """Columns of a row group by their places; several may have one name."""
+    names = file.schema_arrow.names
+    table = file.read_row_group(at, columns=list(dict.fromkeys(names[place] for place in places)))
+    if table.column_names == [names[place] for place in places]:
+        return list(table.columns)
+    of_name = file.schema_arrow.get_all_field_indices
+    return [table.column(table.schema.get_all_field_indices(names[place])[of_name(names[place]).index(place)])
+            for place in places]  # fmt: skip

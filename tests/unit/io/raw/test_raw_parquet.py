@@ -66,7 +66,6 @@ def test_a_folder_of_ours_that_is_not_whole_is_refused(tmp_path: Path, make_matr
 @pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, np.float32, np.float64])
 def test_a_wide_table_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
     monkeypatch.setattr(wide_table, "BLOCK_VALUES", 1)
-    monkeypatch.setattr(wide_table, "MIN_ROWS", 4)
     columns = {"who": CELLS} | dict(zip(GENES, X_CG.T.astype(kind), strict=True))
     matrix = read(write(tmp_path / "x.parquet", columns))
     np.testing.assert_array_equal(matrix.X_CG.toarray(), X_CG)
