@@ -52,9 +52,11 @@ def read_table(path: Path, table: schema.Table) -> pl.DataFrame:
             raise SchemaError(f"a table {table.name} at {path}", "no such file", "Run `dvc repro`, or `dvc pull`.")
         try:
             columns = pq.ParquetFile(path, page_checksum_verification=True).read()
-            columns.validate(full=True)  # polars panics over text that is not UTF-8
-            frame = pl.DataFrame(columns)
-        except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+            columns.validate(full=True)
+            frame = pl.DataFrame(
+                dict(zip(columns.column_names, columns.columns, strict=True))
+            )  # of a whole table polars panics
+        except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
             raise SchemaError(
                 f"a Parquet table {table.name} at {path}",
                 f"a file that cannot be read ({error})",
