@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -57,19 +58,27 @@ def read_yaml(path: Path) -> Any:
 
 
 def _without_tag(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leave out the kind of panel or predictor that pydantic adds behind the name."""
+    """Leave out the kind of panel, predictor, source or reader that pydantic adds behind the name."""
     for i, part in enumerate(place):
-        if part in {"panels", "predictors"} and len(place) > i + 3:
-            return place[: i + 2] + place[i + 3 :]
+        behind = {"panels": 2, "predictors": 2, "source": 1, "reader": 1}.get(str(part))
+        if behind and len(place) > i + behind + 1:
+            return place[: i + behind] + _without_tag(place[i + behind + 1 :])
     return place
 
 
+def _without_password(text: str) -> str:
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
 def describe(error: ValidationError, place: str = "") -> str:
-    """List the faults of a validation, a line each, in the terms of the file; `place`: the key of what was checked."""
+    """List the faults of a validation, a line each, in the terms of the file; `place`: the key of what was checked.
+
+    A password in an address is not repeated.
+    """
     lines = []
     for fault in error.errors():
         key = ".".join([place] * bool(place) + [str(part) for part in _without_tag(fault["loc"])])
         message = fault["msg"].removeprefix("Value error, ")
         got = "" if isinstance(fault["input"], dict | BaseModel) else f" (got {fault['input']!r})"
-        lines.append(f"{key}: {message}{got}" if key else message)
+        lines.append(_without_password(f"{key}: {message}{got}" if key else message))
     return "\n  " + "\n  ".join(lines) + "\n"
