@@ -136,7 +136,8 @@ def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path, how: si
     slow = (
         "import time, sclandmarks.io.adopt as a\na.ingest = lambda *_: (print('reading', flush=True), time.sleep(60))\n"
     )
-    command = [sys.executable, "-c", f"{slow}from sclandmarks.cli import main; main()", "ingest", str(pipe)]
+    heard = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it would be ignored
+    command = [sys.executable, "-c", f"{heard}{slow}from sclandmarks.cli import main; main()", "ingest", str(pipe)]
     with subprocess.Popen([*command, "--name", "mine"], cwd=root, env=environment(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"reading\n"

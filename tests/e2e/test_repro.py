@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = {table.name: table for table in vars(schema).values() if isinstance(table, schema.Table)}
 FITS = {"l1000-mean", "l1000-ridge", "l1000-network", "group_lasso-ridge"}
+CONTROLS = {"library_size", "cell_type_mean"}
 PANELS = {"l1000", "group_lasso", "random-0"}
 
 
@@ -58,7 +59,7 @@ def test_every_out_is_there_and_follows_its_schema(done: Project) -> None:
         if path.suffix == ".parquet" and path.name != "matrix.parquet":
             table = contract(path)
             assert table is not None, path
-            assert read_table(path, table).height > 0 or table is schema.HISTORY, path
+            assert read_table(path, table).height > 0 or table in (schema.HISTORY, schema.SEEDS), path
         elif path.suffix == ".json":
             json.loads(path.read_text())
     assert {".parquet", ".json", ".safetensors"} <= seen
@@ -81,9 +82,9 @@ def test_matrix_models_and_panels_belong_together(done: Project) -> None:
 
 def test_the_comparison_says_what_must_be_so(done: Project) -> None:
     comparison = json.loads((done.root / "metrics/comparison.json").read_text())
-    assert set(comparison) == FITS
+    assert set(comparison) == FITS | CONTROLS
     for fit in comparison.values():
-        assert set(fit) == {"own", "common"}
+        assert set(fit) == {"own", "common", "all"}
         assert all(math.isfinite(value) for metrics in fit.values() for value in metrics.values() if value is not None)
     common = {name: fit["common"] for name, fit in comparison.items()}
     assert common["l1000-mean"]["explained"] == pytest.approx(0, abs=1e-3)
@@ -175,7 +176,17 @@ def test_another_panel_size_reruns_the_panels_and_what_follows(project: Project,
     output = project.dvc("exp", "run", "-S", "select.n_landmarks=15")
     stages = set(yaml.safe_load(project.lock())["stages"])
     # l1000 is chosen again and is the same, so its fits stand
-    kept = {"fetch", "ingest", "split", "prepare", "explore", "fit@l1000-mean", "fit@l1000-ridge", "fit@l1000-network"}
+    kept = {
+        "fetch",
+        "ingest",
+        "split",
+        "prepare",
+        "explore",
+        "noise",
+        "fit@l1000-mean",
+        "fit@l1000-ridge",
+        "fit@l1000-network",
+    }
     assert stages_run(output) == stages - kept
     assert read_table(project.root / "panels/group_lasso.parquet", schema.PANEL).height == 15
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fuzz_samples import CONTRACT, Sample
 
 R = CONTRACT["R"]
@@ -23,6 +25,7 @@ H5, H5_V1, H5AD, LOOM, ZARR, ZIP = (
     "tenx_h5, version 3", "tenx_h5, version 1", "h5ad, X, CSR", "loom", "zarr, X, CSR", "zarr, version 2, zip"
 )  # fmt: skip
 RDATA = "panglaodb, RDX3, sm2"
+WIDE, WIDE_FOLDER, LONG, OURS = "parquet, wide", "parquet, wide, folder", "parquet, long", "parquet, ours"
 Edit = Callable[[Sample], object]
 
 
@@ -68,6 +71,22 @@ def content(data: bytes, name: str = "counts") -> Edit:
         path.write_bytes(data)
 
     return edit
+
+
+def parquet(edit: Callable[[pa.Table], pa.Table]) -> Edit:
+    """Edit the table in a Parquet file."""
+    return lambda sample: pq.write_table(edit(pq.read_table(file_of(sample))), file_of(sample))
+
+
+def cut_file(path: Path) -> None:
+    """Cut a file in half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(folder: Path) -> None:
+    """Remove every file of a folder."""
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def half(name: str = "counts") -> Edit:
@@ -245,8 +264,8 @@ CASES: dict[str, Bad] = {
     "table: a link to itself": Bad(TEXT, linked("counts.csv"), "symbolic links|Too many"),
     "table: a link to nothing": Bad(TEXT, linked("absent"), "No such file"),
     "table: a link to the file": Bad(TEXT, linked("real"), RIGHT),
-    "table: labels too few": Bad("table, labels", lines(lambda r: r[:-1], LABELS), "one for each cell"),
-    "table: labels in another order": Bad("table, labels", lines(lambda r: [r[0], *r[:0:-1]], LABELS), "Sort the"),
+    "table: labels too few": Bad("table, labels", lines(lambda r: r[:-1], LABELS), "one label for each cell"),
+    "table: labels in another order": Bad("table, labels", lines(lambda r: [r[0], *r[:0:-1]], LABELS), RIGHT),
     "table: labels in Latin-1": Bad("table, labels", whole(lambda d: d + b"\xe9", LABELS), "UTF-8"),
     # MatrixMarket.
     "mtx: gz cut": Bad(PACKED, half(), r"counts\.mtx\.gz"),
@@ -349,6 +368,23 @@ CASES: dict[str, Bad] = {
     "zarr: chunks of counts gone": Bad(ZARR, chunk("X/data", Path.unlink), "chunks"),
     "zarr: chunks of indices gone": Bad(ZARR, chunk("X/indices", Path.unlink), "chunks"),
     "zarr: chunks cut": Bad(ZARR, chunk("X/data", lambda p: p.write_bytes(p.read_bytes()[:-3])), "."),
+    # Parquet.
+    "parquet: cut": Bad(WIDE, half(), "."),
+    "parquet: wrong magic": Bad(WIDE, whole(lambda d: b"PARQ" + d[4:-4] + b"PARQ"), "."),
+    "parquet: CSV for it": Bad(WIDE, content(b"cell,gene,count\na,b,1\n"), "."),
+    "parquet: nothing in it": Bad(WIDE, content(b""), "."),
+    "parquet: a folder of nothing": Bad(WIDE_FOLDER, lambda s: emptied(s.files["counts"]), "."),
+    "parquet: a part cut": Bad(WIDE_FOLDER, lambda s: cut_file(s.files["counts"] / "part-1.parquet"), "."),
+    "parquet: no rows": Bad(WIDE, parquet(lambda t: t[:0]), "."),
+    "parquet: barcode twice": Bad(WIDE, parquet(lambda t: pa.concat_tables([t, t[:1]])), "barcode once"),
+    "parquet: fractions": Bad(
+        WIDE, parquet(lambda t: t.set_column(1, t.column_names[1], [[0.5] * len(t)])), "fractions"
+    ),
+    "parquet: negative": Bad(WIDE, parquet(lambda t: t.set_column(1, t.column_names[1], [[-1] * len(t)])), "negative"),
+    "parquet: long without counts": Bad(LONG, parquet(lambda t: t.drop_columns(["count"])), "."),
+    "parquet: long with a gap": Bad(LONG, parquet(lambda t: t.set_column(0, "cell", [[None] * len(t)])), "."),
+    "parquet: ours without cells": Bad(OURS, lambda s: (s.files["counts"] / "cells.parquet").unlink(), "cells"),
+    "parquet: ours, matrix cut": Bad(OURS, lambda s: cut_file(s.files["counts"] / "matrix.parquet"), "."),
     # PanglaoDB.
     "RData: gz cut": Bad(RDATA, half(), "R workspace"),
     "RData: cut inside": Bad(RDATA, inside(lambda d: d[: len(d) // 2]), "R workspace"),

@@ -63,6 +63,15 @@ class LowRank(nn.Module):
         return (x_BL - self.center) @ self.A_LR @ self.B_RT + self.bias
 
 
+def nearest(x_BL: Tensor, X_KL: Tensor, n_neighbours: int) -> Tensor:
+    """Places of the nearest rows of X for every row of x, the nearest first, shape (B, n_neighbours).
+
+    |x - X|^2 is ordered as |X|^2 - 2 x.X; unlike torch.cdist, this is the same computation for any number of rows, so
+    that it can be exported.
+    """
+    return (X_KL.square().sum(1) - 2 * x_BL @ X_KL.T).topk(n_neighbours, largest=False).indices
+
+
 class Nearest(nn.Module):
     """Mean targets of the `rank` kept cells that are nearest in the panel's values."""
 
@@ -77,7 +86,7 @@ class Nearest(nn.Module):
 
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
-        near_BK = torch.cdist(x_BL, self.X_KL).topk(self.n_neighbours, largest=False).indices
+        near_BK = nearest(x_BL, self.X_KL, self.n_neighbours)
         weights_BK = torch.zeros(x_BL.shape[0], self.X_KL.shape[0], device=x_BL.device)
         return weights_BK.scatter(1, near_BK, 1 / self.n_neighbours) @ self.Y_KT
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from sclandmarks.learn.task import Hooks, Step, Task
 from sclandmarks.params import KnnPredictor
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.modules import Nearest, Spec
+from sclandmarks.predict.modules import Nearest, Spec, nearest
 
 NEIGHBOURS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200)
 
@@ -53,7 +53,7 @@ def _held_back(task: Task, X_KL: Tensor, Y_KT: Tensor, sizes: list[int]) -> list
     """Held-back MSE for every number of neighbours, from one search a block."""
     sums = torch.zeros(len(sizes), dtype=torch.float64)
     for x_BL, y_BT in task.pairs(task.validation.in_order()):
-        order_BK = torch.cdist(x_BL.cpu(), X_KL).topk(sizes[-1], largest=False).indices
+        order_BK = nearest(x_BL.cpu(), X_KL, sizes[-1])
         for i, size in enumerate(sizes):
             weights_BK = torch.zeros(len(x_BL), len(X_KL)).scatter_(1, order_BK[:, :size], 1 / size)
             sums[i] += (weights_BK @ Y_KT - y_BT.cpu()).square().sum(dtype=torch.float64)

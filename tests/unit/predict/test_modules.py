@@ -13,6 +13,7 @@ SPECS = {
     "constant": Spec("constant", 5, 7),
     "linear": Spec("linear", 5, 7),
     "low_rank": Spec("low_rank", 5, 7, rank=2),
+    "nearest": Spec("nearest", 5, 7, width=9, rank=3),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
     "network": Spec("network", 5, 7, width=6, depth=2, dropout=0.4),
 }
