@@ -251,6 +251,7 @@ def test_params_exist(stage: Stage) -> None:
     for key in stage.params:
         value = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
         for name in key.split("."):
+            assert name in value, key
             value = value[name]
 
 
