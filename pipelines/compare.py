@@ -6,7 +6,7 @@ from sclandmarks.evaluate.groups import seed_groups
 from sclandmarks.evaluate.overlap import overlaps
 from sclandmarks.io.learning import LearningData
 from sclandmarks.io.models import load_model
-from sclandmarks.io.tables import read_table, write_json, write_table
+from sclandmarks.io.tables import read_table, write_json, write_tables
 from sclandmarks.params import UNITS, load_params
 from sclandmarks.runtime.device import open_device
 from sclandmarks.runtime.logs import run_stage
@@ -25,8 +25,7 @@ def main() -> None:
         evaluation.add(name, fit, model.unit, model.module, model.landmarks, model.targets, *batches[model.unit])
     evaluation.add_controls(data.cells("train"), *batches["log"])
     tables = tabulate(evaluation, seed_groups(params.fits, params.panels, params.predictors))
-    for table, frame in {**tables, schema.OVERLAP: overlaps(panels, data.genes)}.items():
-        write_table(paths.TABLES / f"{table.name}.parquet", frame, table)
+    write_tables(paths.TABLES, {**tables, schema.OVERLAP: overlaps(panels, data.genes)})
     write_json(paths.COMPARISON, nested_metrics(tables[schema.COMPARISON]))
     with open_tracker(params.tracking, "compare") as tracker:
         for name, fit in params.fits.items():

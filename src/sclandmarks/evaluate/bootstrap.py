@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sclandmarks.schema import UNKNOWN
+
 FloatArray = NDArray[np.float64]
 MIN_DONORS = 5  # with fewer, resampling donors says nothing: cells are drawn, and intervals speak of these donors only
-UNKNOWN = "Unknown"
 
 
 class Interval(NamedTuple):

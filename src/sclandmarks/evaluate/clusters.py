@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sclandmarks.evaluate.bootstrap import UNKNOWN
+from sclandmarks.schema import UNKNOWN
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

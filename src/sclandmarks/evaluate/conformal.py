@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from sclandmarks import schema
 from sclandmarks.errors import DataError
 from sclandmarks.evaluate.bootstrap import interval, resample_weights
+from sclandmarks.evaluate.noise import WHOLE
 from sclandmarks.learn.task import Pair
 from sclandmarks.params import CompareParams, IntervalParams
 
 FloatArray = NDArray[np.float64]
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,8 @@ def coverage_rows(
 def _groups(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str], NDArray[np.int64]]]:
     """(data set, cell type) -> places of the cells; `all` stands for all of them."""
     numbered = cells.select("dataset", "cell_type").with_row_index("place")
-    yield (ALL, ALL), np.arange(cells.height)
+    yield (WHOLE, WHOLE), np.arange(cells.height)
     for (dataset,), part in numbered.group_by("dataset", maintain_order=True):
-        yield (str(dataset), ALL), part["place"].to_numpy().astype(np.int64)
+        yield (str(dataset), WHOLE), part["place"].to_numpy().astype(np.int64)
     for (dataset, kind), part in numbered.group_by("dataset", "cell_type", maintain_order=True):
         yield (str(dataset), str(kind)), part["place"].to_numpy().astype(np.int64)

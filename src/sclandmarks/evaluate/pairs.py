@@ -76,7 +76,7 @@ def difference_rows(
                     "verdict": verdict(value.value, SIGNS[metric], float(tests.adjusted_P[i]), confidence),
                 }
             )
-    return pl.DataFrame(rows).select([pl.col(name).cast(dtype) for name, dtype in schema.DIFFERENCES.dtypes.items()])
+    return schema.ordered(pl.DataFrame(rows), schema.DIFFERENCES)
 
 
 def _row(contest: Contest, target_set: str, metric: str, value: Interval, tests: Tests, i: int) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sclandmarks.evaluate.bootstrap import UNKNOWN, centred
+from sclandmarks.evaluate.bootstrap import centred
 from sclandmarks.evaluate.predictions import Block
 from sclandmarks.evaluate.targets import BoolArray
+from sclandmarks.schema import UNKNOWN
 
 FloatArray = NDArray[np.float64]
 FLAT = 1e-10  # variance over genes that is rounding: an imputed profile that is the training mean

@@ -31,8 +31,7 @@ def frame(table: schema.Table, rows: Iterable[Mapping[str, Any]]) -> pl.DataFram
     made = pl.DataFrame(list(rows), infer_schema_length=None)
     if made.is_empty():
         return table.empty()
-    made = made.select([pl.col(name).cast(dtype) for name, dtype in table.dtypes.items()])
-    return made.with_columns(pl.col(pl.Float64).fill_nan(None))
+    return schema.ordered(made, table).with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
 def comparison_rows(judged: Judged, unit: str, confidence: float) -> pl.DataFrame:

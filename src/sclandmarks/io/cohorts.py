@@ -17,13 +17,14 @@ from sclandmarks.io.own_files import content_sha256
 from sclandmarks.io.panglaodb import Sample, named, tissue_asked
 from sclandmarks.io.panglaodb_samples import one_of, samples_of
 from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
-from sclandmarks.io.raw.common import UNKNOWN, Origin
+from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.isolated import read_isolated
 from sclandmarks.io.registry import Dataset, Recipe
 from sclandmarks.io.sources import TABLES, files_of
 from sclandmarks.io.tables import write_table
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.prep.cohort import Cohort, Gatherer
+from sclandmarks.schema import UNKNOWN
 
 EXCLUDED = "exclude in datasets.yaml"
 N_SHOWN = 20

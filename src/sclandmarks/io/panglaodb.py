@@ -18,13 +18,13 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from sclandmarks.errors import SourceError
+from sclandmarks.schema import UNKNOWN
 
 SITE = "https://panglaodb.se"
 METADATA = "https://raw.githubusercontent.com/oscar-franzen/PanglaoDB/master/data/metadata.txt"
 PACKAGED = "packaged"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 NOT_USED = "notused"
-UNKNOWN = "Unknown"
 NULL = r"\N"
 WORKSPACE = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"RDX", b"RDA")
 LIMITS = {"counts": 10 << 30, "clusters": 1 << 30, "annotations": 1 << 20}

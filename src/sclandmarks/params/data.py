@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sclandmarks.params.base import Count, Fraction, Name, Number, Positive, Section, Seed, Whole
+from sclandmarks.schema import UNKNOWN
 
 
 class DataParams(Section):
@@ -50,7 +51,7 @@ class SplitParams(Section):
     def _groups_fit(self) -> SplitParams:
         if self.test_groups and self.by == "cell":
             raise ValueError("test_groups need split.by: dataset, donor, sample, tissue, cell_type or condition")
-        if "Unknown" in self.test_groups:
+        if UNKNOWN in self.test_groups:
             raise ValueError("Unknown is no group: cells whose group is not known are never test cells")
         if len(set(self.test_groups)) < len(self.test_groups):
             raise ValueError(f"each of test_groups once, got {list(self.test_groups)}")

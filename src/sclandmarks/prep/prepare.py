@@ -15,6 +15,7 @@ from sclandmarks.errors import DataError
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import PrepareParams
 from sclandmarks.prep.scprep_adapter import expressed_genes, large_enough_cells, log_normalise
+from sclandmarks.schema import UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def summarise(matrix: ExpressionMatrix, dataset: str, when: str) -> dict[str, ob
         "when": when,
         "n_cells": matrix.n_cells,
         "n_genes": n_genes,
-        "n_cell_types": matrix.cells.filter(pl.col("cell_type") != "Unknown")["cell_type"].n_unique(),
+        "n_cell_types": matrix.cells.filter(pl.col("cell_type") != UNKNOWN)["cell_type"].n_unique(),
         "sparsity": 1 - matrix.X_CG.nnz / (matrix.n_cells * max(n_genes, 1)),
         "median_library_size": float(np.median(np.asarray(matrix.X_CG.sum(axis=1)))),
     }

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sclandmarks.errors import DataError
 from sclandmarks.params import SplitParams
+from sclandmarks.schema import UNKNOWN
 
 Subset = Literal["train", "validation", "test"]
 SUBSETS: tuple[Subset, ...] = ("train", "validation", "test")
 RARE = 10
-UNKNOWN = "Unknown"
 N_SHOWN = 20
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from sclandmarks.report.style import BLUE, GREY, INK, MARKERS, PALETTE, PAPER, WIDTH, new_axes, plain, styled
+from sclandmarks.schema import UNKNOWN
 
-UNKNOWN = "Unknown"
 _ASIDE = ((0, 8), (9, 0), (0, -8), (-9, 0))
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import polars as pl
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import BaseModel
 
@@ -18,8 +16,9 @@ from sclandmarks.params import Params
 from sclandmarks.report import genes, words
 from sclandmarks.report import tables as grids
 from sclandmarks.report.inputs import Result, Tables, results
+from sclandmarks.report.pages import by_section, template
 from sclandmarks.report.plots import Drawing, drawings, plot_tables
-from sclandmarks.report.style import inline, to_svg
+from sclandmarks.report.style import to_svg
 
 FIRST = 20  # genes of a panel that are shown; the file has all
 _NOT_RESULTS = {"runtime", "tracking", "studies"}  # where it ran, who kept the record, a page of its own
@@ -52,35 +51,20 @@ def build(tables: Tables) -> Report:
     found = results(tables)
     drawn = drawings(tables, found)
     figures = {drawing.name: to_svg(drawing.figure, drawing.name) for drawing in drawn}
-    html = _template().render(context(tables, found, drawn, figures))
+    html = template("template.html.j2").render(context(tables, found, drawn, figures))
     return Report(html, figures, {name: frame.write_csv() for name, frame in plot_tables(tables).items()})
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("sclandmarks", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("template.html.j2")
 
 
 def context(
     tables: Tables, found: list[Result], drawn: Iterable[Drawing], figures: Mapping[str, str]
 ) -> dict[str, Any]:
     """All that the template names."""
-    shown: dict[str, list[Any]] = {}
-    for drawing in drawn:
-        shown.setdefault(drawing.section, []).append(inline(figures[drawing.name], drawing.name, drawing.alt))
     reference, best = tables.params.compare.reference, genes.shown_fit(tables, found)
     return {
         "label": tables.params.data.label,
         "version": tables.version,
         "answer": words.answer(tables, found),
-        "figures": shown,
+        "figures": by_section(drawn, figures),
         "sources": grids.source_grid(tables),
         "summary": grids.summary_grid(tables.summary),
         "study": grids.study_grid(tables, found),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sclandmarks import schema
 from sclandmarks.params import StudiesParams
 from sclandmarks.report import study_figures as figures
 from sclandmarks.report import study_tables as grids
+from sclandmarks.report.pages import by_section, template
 from sclandmarks.report.plots import Drawing
-from sclandmarks.report.style import inline, to_svg
+from sclandmarks.report.style import to_svg
 
 TIDY = (
     schema.CURVES, schema.EQUIVALENTS, schema.GROUPS, schema.GENERALISATION, schema.STABILITY, schema.FREQUENCY,
@@ -55,22 +54,12 @@ def build_studies(
     """
     drawn = [*_curves(tables), *_left_out(tables), *_stability(tables), *_realistic(tables)]
     svgs = {drawing.name: to_svg(drawing.figure, drawing.name) for drawing in drawn}
-    shown: dict[str, list[Any]] = {}
-    for drawing in drawn:
-        shown.setdefault(drawing.section, []).append(inline(svgs[drawing.name], drawing.name, drawing.alt))
-    return StudyReport(_template().render(context(tables, settings, label, version) | {"figures": shown}), svgs)
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("sclandmarks", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return StudyReport(
+        template("studies.html.j2").render(
+            context(tables, settings, label, version) | {"figures": by_section(drawn, svgs)}
+        ),
+        svgs,
     )
-    return environment.get_template("studies.html.j2")
 
 
 def context(

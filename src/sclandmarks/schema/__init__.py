@@ -15,7 +15,7 @@ from sclandmarks.schema.comparison import (
     PROFILES,
     SEEDS,
 )
-from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY
+from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY, UNKNOWN
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE, TRUST
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
@@ -60,6 +60,7 @@ __all__ = [
     "SUMMARY",
     "TARGETS",
     "TRUST",
+    "UNKNOWN",
     "VERSION",
     "Column",
     "Table",

@@ -6,6 +6,9 @@ import polars as pl
 
 from sclandmarks.schema.base import Column, Table
 
+UNKNOWN = "Unknown"
+"""What stands in a label of a cell that is not given."""
+
 CELLS = Table(
     "cells",
     (

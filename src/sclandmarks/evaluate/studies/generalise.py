@@ -37,6 +37,7 @@ from sclandmarks.params import Predictor, PrepareParams, StudiesParams
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.prep.prepare import prepare
 from sclandmarks.prep.scprep_adapter import expressed_genes
+from sclandmarks.schema import UNKNOWN
 
 WITHOUT, WITHIN, SAME_SIZE = "without", "within", "same_size"
 LOST = {"lost": WITHIN, "lost_same_size": SAME_SIZE}
@@ -219,7 +220,7 @@ def _groups(
 
 
 def _why_not(group: str, n_test: int, n_train: int, n_seen: int, least: int) -> str:
-    if group == "Unknown":
+    if group == UNKNOWN:
         return "skipped: cells of no known group"
     if n_test < least:
         return f"skipped: {n_test} test cells, fewer than {least}"

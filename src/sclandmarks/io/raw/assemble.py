@@ -14,12 +14,13 @@ from scipy import sparse
 from sclandmarks import schema
 from sclandmarks.errors import DataError
 from sclandmarks.genes import gene_table, merge_duplicates
-from sclandmarks.io.raw.common import MISSING, RECOVER, UNKNOWN, CellLabels, Labels, Origin, as_csr, int32_of
+from sclandmarks.io.raw.common import MISSING, RECOVER, CellLabels, Labels, Origin, as_csr, int32_of
 from sclandmarks.io.raw.names import GeneNames, of_one_genome
 from sclandmarks.io.raw.organism import human_genes
 from sclandmarks.io.raw.recover import recovered
 from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.matrix import ExpressionMatrix, IntArray, check_counts
+from sclandmarks.schema import UNKNOWN
 
 CELLS_AT_ONCE = 512
 N_SHOWN = 5

@@ -14,7 +14,6 @@ from scipy import sparse
 from sclandmarks.errors import DataError, SclandmarksError
 
 BLOCK = 1 << 18
-UNKNOWN = "Unknown"
 MISSING = frozenset({None, "", "NA", "N/A", "NaN", "nan", "<NA>", "None"})
 RECOVER = (
     "Or set `reader.normalised: recover` of the entry in datasets.yaml: counts are taken back out of values that were "

@@ -13,13 +13,14 @@ import numpy as np
 
 from sclandmarks.errors import DataError
 from sclandmarks.io.raw.assemble import to_matrix
-from sclandmarks.io.raw.common import MISSING, UNKNOWN, CellLabels, Origin, naming
+from sclandmarks.io.raw.common import MISSING, CellLabels, Origin, naming
 from sclandmarks.io.raw.labels import Own, cell_labels
 from sclandmarks.io.raw.names import GeneNames, named_genes
 from sclandmarks.io.raw.settings import ReaderSettings
 from sclandmarks.io.raw.text import read_lines
 from sclandmarks.io.raw.workspace import Workspace, read_workspace
 from sclandmarks.matrix import ExpressionMatrix
+from sclandmarks.schema import UNKNOWN
 
 OBJECTS = ("sm", "sm2")
 SAMPLE = re.compile(r"^([SED]RA\d+)(?:_([SED]RS\d+))?\.sparse")

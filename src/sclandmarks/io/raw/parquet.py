@@ -12,7 +12,7 @@ import polars as pl
 from sclandmarks.errors import DataError
 from sclandmarks.io.matrices import MATRIX, MatrixFile
 from sclandmarks.io.raw.assemble import to_matrix
-from sclandmarks.io.raw.common import UNKNOWN, CellLabels, Origin, naming, reading
+from sclandmarks.io.raw.common import CellLabels, Origin, naming, reading
 from sclandmarks.io.raw.labels import KEYS, Own, cell_labels
 from sclandmarks.io.raw.long_table import LongColumns, read_long
 from sclandmarks.io.raw.names import GeneNames, named_genes
@@ -20,6 +20,7 @@ from sclandmarks.io.raw.orientation import detect
 from sclandmarks.io.raw.settings import Column, ReaderSettings
 from sclandmarks.io.raw.wide_table import read_wide
 from sclandmarks.matrix import ExpressionMatrix
+from sclandmarks.schema import UNKNOWN
 
 OURS = {"gene_index", "count"}
 CELLS = ("cell", "cell_id", "barcode", "cell_barcode", "cellid", "bc")
