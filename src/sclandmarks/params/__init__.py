@@ -71,21 +71,41 @@ from sclandmarks.params.studies import (
     StabilityParams,
     StudiesParams,
 )
+from sclandmarks.params.tune import (
+    DIRECTIONS,
+    Choices,
+    Dimension,
+    Direction,
+    FitSearch,
+    Range,
+    Search,
+    SelectSearch,
+    Space,
+    TuneParams,
+    check_space,
+    in_order,
+    parse_duration,
+)
 
 __all__ = [
+    "DIRECTIONS",
     "NO_PANEL",
     "UNITS",
     "Balance",
+    "Choices",
     "CohortParams",
     "CompareParams",
     "ControlName",
     "CurvesParams",
     "DataParams",
+    "Dimension",
+    "Direction",
     "Dropout",
     "EnsemblePanel",
     "EpochParams",
     "ExploreParams",
     "FitParams",
+    "FitSearch",
     "Fraction",
     "GeneraliseParams",
     "GreedyPanel",
@@ -113,27 +133,34 @@ __all__ = [
     "Predictor",
     "PrepareParams",
     "RandomPanel",
+    "Range",
     "Rate",
     "RealisticParams",
     "ReducedRankPredictor",
     "RidgePredictor",
     "RuntimeParams",
+    "Search",
     "Section",
     "Seed",
     "SelectParams",
+    "SelectSearch",
     "Sized",
     "SizesParams",
+    "Space",
     "SplitParams",
     "StabilityParams",
     "StudiesParams",
     "TopVariancePanel",
     "TrackingParams",
     "TrainingParams",
+    "TuneParams",
     "Unit",
     "Wishes",
     "ZeroPredictor",
     "describe",
+    "in_order",
     "load_params",
+    "parse_duration",
     "parse_params",
     "read_yaml",
 ]
@@ -169,6 +196,7 @@ class Params(Section):
     intervals: IntervalParams
     noise: NoiseParams
     studies: StudiesParams
+    tune: TuneParams
     runtime: RuntimeParams
     tracking: TrackingParams
 
@@ -180,6 +208,21 @@ class Params(Section):
         _known("compare.reference", self.compare.reference, self.fits)
         _free("fits", self.fits, get_args(ControlName))
         _free("panels", self.panels, (NO_PANEL,))
+        return self
+
+    @model_validator(mode="after")
+    def _searches_have_a_base(self) -> Params:
+        fit, select = self.tune.fit, self.tune.select
+        _known("tune.fit.panel", fit.panel, self.panels)
+        _known("tune.fit.predictor", fit.predictor, self.predictors)
+        _known("tune.select.panel", select.panel, self.panels)
+        predictor, panel = self.predictors[fit.predictor], self.panels[select.panel]
+        check_space("tune.fit.space", fit.space, predictor, f"predictors.{fit.predictor}")
+        check_space("tune.select.space", select.space, panel, f"panels.{select.panel}")
+        if fit.objective == "captured" and predictor.unit != "log":
+            raise ValueError(
+                f"tune.fit.objective: expected mse for a predictor of counts; got captured of {fit.predictor}"
+            )
         return self
 
 

@@ -58,9 +58,9 @@ def read_yaml(path: Path) -> Any:
 
 
 def _without_tag(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Leave out the kind of panel, predictor, source or reader that pydantic adds behind the name."""
+    """Leave out the kind of panel, predictor, source, reader or dimension that pydantic adds behind the name."""
     for i, part in enumerate(place):
-        behind = {"panels": 2, "predictors": 2, "source": 1, "reader": 1}.get(str(part))
+        behind = {"panels": 2, "predictors": 2, "source": 1, "reader": 1, "space": 2}.get(str(part))
         if behind and len(place) > i + behind + 1:
             return place[: i + behind] + _without_tag(place[i + behind + 1 :])
     return place

@@ -20,6 +20,7 @@ from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE, 
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
 from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
 from sclandmarks.schema.studies import CURVES, EQUIVALENTS, FREQUENCY, GENERALISATION, GROUPS, REALISTIC, STABILITY
+from sclandmarks.schema.tuning import TRIALS
 
 VERSION = "2"
 
@@ -59,6 +60,7 @@ __all__ = [
     "STABILITY",
     "SUMMARY",
     "TARGETS",
+    "TRIALS",
     "TRUST",
     "UNKNOWN",
     "VERSION",

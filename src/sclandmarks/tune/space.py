@@ -1,0 +1,56 @@
+"""What a trial tries: settings of the search space, and those of the base as the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sclandmarks.params import Dimension, Range, Space, in_order
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+    from sclandmarks.tune.plan import Plan
+
+
+def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
+    """Ask for a value of every dimension whose condition holds.
+
+    Parameters
+    ----------
+    trial : optuna.trial.BaseTrial
+    space : dict of str to Range or Choices
+
+    Returns
+    -------
+    dict
+        Setting -> value; the base's own value stays for settings that are not in it.
+    """
+    return _active(space, lambda name, dimension: _ask(trial, name, dimension))
+
+
+def defaults(plan: Plan) -> dict[str, Any]:
+    """Values that the base itself has in the space: the first trial."""
+    own = plan.base.model_dump() | ({"n_landmarks": plan.n_landmarks} if plan.task == "select" else {})
+    return _active(plan.search.space, lambda name, _: own[name])
+
+
+def _active(space: Space, value_of: Callable[[str, Dimension], Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for name in in_order(space):
+        if _holds(space[name].when, settings):
+            settings[name] = value_of(name, space[name])
+    return settings
+
+
+def _holds(when: Mapping[str, tuple[Any, ...]], settings: Mapping[str, Any]) -> bool:
+    """Whether every condition is met; a setting that is not searched meets none."""
+    return all(other in settings and settings[other] in values for other, values in when.items())
+
+
+def _ask(trial: BaseTrial, name: str, dimension: Dimension) -> Any:
+    if not isinstance(dimension, Range):
+        return trial.suggest_categorical(name, dimension.choices)
+    if dimension.whole:
+        return trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
+    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
