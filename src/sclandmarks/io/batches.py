@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class ParquetBatches:
     def n_genes(self) -> int:
         """Genes of every block."""
         return int(self.file.genes.height)
+
+    def reordered(self, batch_size: int, seed: int) -> ParquetBatches:
+        """Return the same rows in other batches; what is decoded is shared."""
+        return replace(self, batch_size=batch_size, seed=seed)
 
     def epoch(self, epoch: int) -> Iterator[sparse.csr_matrix]:
         """Yield every wanted row once, shuffled by (seed, epoch), `batch_size` rows at a time."""

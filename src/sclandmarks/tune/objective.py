@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from sclandmarks import schema
+from sclandmarks.io.tables import write_table
+from sclandmarks.learn.task import Step, history_table
 from sclandmarks.params import Direction
-from sclandmarks.tune.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from sclandmarks.tune.plan import Plan
+
+HISTORY = "history.parquet"
 
 Report = Callable[[int, float], None]
 
@@ -49,16 +59,54 @@ class Objective(Protocol):
         """
 
 
-def open_objective(plan: Plan) -> Objective:
-    """Read the data once, for many trials; no value of a test cell is used.
+class Curve:
+    """Keeps the epochs of a trial, and passes one figure of each on.
+
+    Parameters
+    ----------
+    report : callable, optional
+    figure : callable
+        From the metrics of an epoch to what is reported, or None.
+    """
+
+    def __init__(self, report: Report | None, figure: Callable[[Mapping[str, float]], float | None]) -> None:
+        self.report, self.figure = report, figure
+        self.steps: dict[int, Step] = {}
+
+    def on_epoch(self, metrics: Mapping[str, float], step: int) -> None:
+        """Keep an epoch and report it."""
+        self.steps[step] = Step(step, dict(metrics))
+        value = self.figure(metrics)
+        if self.report is not None and value is not None:
+            self.report(step, value)
+
+
+@contextmanager
+def kept_curve(curve: Curve, folder: Path) -> Iterator[Curve]:
+    """Write history.parquet at the end, however the trial ends."""
+    try:
+        yield curve
+    finally:
+        write_table(folder / HISTORY, history_table(list(curve.steps.values())), schema.HISTORY)
+
+
+def open_objective(plan: Plan, device: torch.device | None = None) -> Objective:
+    """Read the data once, for many trials, in the working directory `plan.root`; no value of a test cell is used.
 
     Parameters
     ----------
     plan : Plan
+    device : torch.device, optional
+        Otherwise as the section runtime of params.yaml says.
 
     Raises
     ------
     SclandmarksError
         If data, split or panel are not there, or do not fit each other.
     """
-    raise NotImplementedError
+    from sclandmarks.runtime.device import open_device
+    from sclandmarks.tune.fitting import FitObjective
+    from sclandmarks.tune.selecting import SelectObjective
+
+    kind = FitObjective if plan.task == "fit" else SelectObjective
+    return kind(plan, device or open_device(plan.context.runtime))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sclandmarks.params import Dimension, Range, Space, in_order
+from pydantic import ValidationError
+
+from sclandmarks.errors import ParamsError
+from sclandmarks.params import Dimension, Range, Section, Space, describe, in_order
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -33,6 +36,22 @@ def defaults(plan: Plan) -> dict[str, Any]:
     """Values that the base itself has in the space: the first trial."""
     own = plan.base.model_dump() | ({"n_landmarks": plan.n_landmarks} if plan.task == "select" else {})
     return _active(plan.search.space, lambda name, _: own[name])
+
+
+def settled(base: Section, settings: Mapping[str, Any]) -> Section:
+    """Return the base with the settings of a trial in place of its own.
+
+    Raises
+    ------
+    ParamsError
+        If the section refuses them together.
+    """
+    try:
+        return type(base).model_validate(base.model_dump() | dict(settings))
+    except ValidationError as error:
+        raise ParamsError(
+            "settings that go together", describe(error), "Narrow the space of this search in params.yaml."
+        ) from error
 
 
 def _active(space: Space, value_of: Callable[[str, Dimension], Any]) -> dict[str, Any]:
