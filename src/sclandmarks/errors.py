@@ -43,3 +43,7 @@ class PanelError(SclandmarksError):
 
 class TrainingError(SclandmarksError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class StudyError(SclandmarksError):
+    """A study cannot be opened, or cannot go on."""

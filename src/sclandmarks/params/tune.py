@@ -270,8 +270,6 @@ def check_space(place: str, space: Space, base: Section, named: str) -> None:
         if isinstance(own, float) and isinstance(dimension, Range) and dimension.whole:
             raise ValueError(f"{place}.{name}: expected decimals, as {named}.{name} has; got {dimension.low} to "
                              f"{dimension.high}. Write {dimension.low}.0")  # fmt: skip
-        if name != "n_landmarks" and not dimension.holds(own):
-            raise ValueError(f"{place}.{name}: expected a space with {named}.{name}, the first trial, in it; got {own}")
 
 
 def _faults(base: Section, name: str, value: Scalar) -> Iterator[str]:
