@@ -210,7 +210,7 @@ def settings_read(script: str) -> set[str]:
 
     `tracking` is left out, as it decides no result. `runtime` is not: a GPU or another number of threads changes the
     last digits, and those are in the hashes. A script that hands `params` on as a whole reads what the modules read
-    that it imports; a page that prints all settings reads all but these two and `studies`.
+    that it imports; a page that prints all settings reads all but these two, `studies` and `tune`.
     """
     module = tree(REPOSITORY / script)
     skipped = for_the_record(module)
@@ -227,7 +227,7 @@ def settings_read(script: str) -> set[str]:
     chains = [names for node in nodes if node not in inner and (names := chain(node))]
     keys = {".".join(names) for names in chains if names[0] in SECTIONS}
     if whole and ["model_dump"] in chains:
-        keys |= SECTIONS - {"runtime", "studies"}
+        keys |= SECTIONS - {"runtime", "studies", "tune"}
     return {key for key in keys if not key.startswith("tracking")}
 
 

@@ -82,9 +82,9 @@ from sclandmarks.params.tune import (
     SelectSearch,
     Space,
     TuneParams,
-    check_space,
     in_order,
     parse_duration,
+    same,
 )
 
 __all__ = [
@@ -163,6 +163,7 @@ __all__ = [
     "parse_duration",
     "parse_params",
     "read_yaml",
+    "same",
 ]
 
 
@@ -208,21 +209,6 @@ class Params(Section):
         _known("compare.reference", self.compare.reference, self.fits)
         _free("fits", self.fits, get_args(ControlName))
         _free("panels", self.panels, (NO_PANEL,))
-        return self
-
-    @model_validator(mode="after")
-    def _searches_have_a_base(self) -> Params:
-        fit, select = self.tune.fit, self.tune.select
-        _known("tune.fit.panel", fit.panel, self.panels)
-        _known("tune.fit.predictor", fit.predictor, self.predictors)
-        _known("tune.select.panel", select.panel, self.panels)
-        predictor, panel = self.predictors[fit.predictor], self.panels[select.panel]
-        check_space("tune.fit.space", fit.space, predictor, f"predictors.{fit.predictor}")
-        check_space("tune.select.space", select.space, panel, f"panels.{select.panel}")
-        if fit.objective == "captured" and predictor.unit != "log":
-            raise ValueError(
-                f"tune.fit.objective: expected mse for a predictor of counts; got captured of {fit.predictor}"
-            )
         return self
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictStr, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StrictStr, Tag, model_validator
 
 from sclandmarks.params.base import Count, Name, Number, Positive, Section, Seed, Whole
 
@@ -21,7 +21,6 @@ DIRECTIONS: dict[str, Direction] = {
     "n_landmarks": "minimize",
 }
 STORAGES = ("journal:", "sqlite:///", "postgresql://", "grpc://")
-FIXED = ("selector", "method", "scale")  # what makes scores incomparable, or another section
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -46,6 +45,11 @@ def parse_duration(text: str | float) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values of a setting are the same; `true` is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 class Conditional(Section):
@@ -92,8 +96,9 @@ class Choices(Conditional):
 
     @model_validator(mode="after")
     def _differ(self) -> Choices:
-        if len(set(self.choices)) < len(self.choices):
-            raise ValueError(f"choices that differ, got {list(self.choices)}")
+        for place, value in enumerate(self.choices):
+            if any(same(value, other) for other in self.choices[:place]):
+                raise ValueError(f"choices that differ, got {list(self.choices)}")
         return self
 
     @property
@@ -103,7 +108,7 @@ class Choices(Conditional):
 
     def holds(self, value: object) -> bool:
         """Whether a value is one of the choices."""
-        return value in self.choices
+        return any(same(value, choice) for choice in self.choices)
 
 
 def _kind(value: Any) -> str:
@@ -239,42 +244,3 @@ def _check_condition(place: str, space: Space, other: str, values: tuple[Scalar,
     absent = [value for value in values if not space[other].holds(value)]
     if absent or not values:
         raise ValueError(f"{place}: expected values that space.{other} can have; got {absent or 'none'}")
-
-
-def check_space(place: str, space: Space, base: Section, named: str) -> None:
-    """Check that every dimension is a setting of the base, and every bound one that its section accepts.
-
-    Parameters
-    ----------
-    place : str
-        Key of the space, for the error.
-    space : Space
-    base : Section
-        A panel or a predictor.
-    named : str
-        Key of the base.
-
-    Raises
-    ------
-    ValueError
-        Naming key and value.
-    """
-    settings = [name for name in type(base).model_fields if name not in FIXED]
-    for name, dimension in space.items():
-        if name not in settings:
-            raise ValueError(f"{place}.{name}: expected a setting of {named} ({', '.join(settings)}); got {name}")
-        for end, value in dimension.ends.items():
-            for fault in _faults(base, name, value):
-                raise ValueError(f"{place}.{name}.{end}: {fault}; got {value}")
-        own = getattr(base, name)
-        if isinstance(own, float) and isinstance(dimension, Range) and dimension.whole:
-            raise ValueError(f"{place}.{name}: expected decimals, as {named}.{name} has; got {dimension.low} to "
-                             f"{dimension.high}. Write {dimension.low}.0")  # fmt: skip
-
-
-def _faults(base: Section, name: str, value: Scalar) -> Iterator[str]:
-    """What the base's section says to a value of one setting."""
-    try:
-        type(base).model_validate({**base.model_dump(), name: value})
-    except ValidationError as error:
-        yield from (fault["msg"] for fault in error.errors() if fault["loc"][:1] == (name,))

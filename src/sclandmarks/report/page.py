@@ -21,7 +21,7 @@ from sclandmarks.report.plots import Drawing, drawings, plot_tables
 from sclandmarks.report.style import to_svg
 
 FIRST = 20  # genes of a panel that are shown; the file has all
-_NOT_RESULTS = {"runtime", "tracking", "studies"}  # where it ran, who kept the record, a page of its own
+_NOT_RESULTS = {"runtime", "tracking", "studies", "tune"}  # where it ran, who kept the record, pages of their own
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import TypeAdapter
 
 from sclandmarks import paths
-from sclandmarks.errors import DataError, ParamsError
+from sclandmarks.errors import DataError
 from sclandmarks.params import (
     FitSearch,
     NoiseParams,
@@ -22,8 +22,8 @@ from sclandmarks.params import (
     RuntimeParams,
     Section,
     SelectSearch,
-    Space,
 )
+from sclandmarks.tune.base import check_space, find_base
 
 if TYPE_CHECKING:
     import polars as pl
@@ -130,17 +130,17 @@ def make_plan(
     Raises
     ------
     ParamsError
-        If the base's own settings, which are the first trial, are not in the space.
+        As `base.find_base` and `base.check_space`.
     SclandmarksError
         If the data or the panel of the study are not there.
     """
     from sclandmarks.io.learning import LearningData
 
     search: FitSearch | SelectSearch = params.tune.fit if task == "fit" else params.tune.select
-    base: Section = params.predictors[params.tune.fit.predictor] if task == "fit" else params.panels[search.panel]
+    base = find_base(params, task)
     data, folder = LearningData(), paths.STATE / "tune" / name
     n_landmarks = _size(params, data.genes) if task == "select" else None
-    _check_first_trial(f"tune.{task}.space", search.space, base, n_landmarks)
+    check_space(f"tune.{task}.space", search.space, base, n_landmarks)
     context = Context(prepare=params.prepare, noise=params.noise, runtime=params.runtime)
     return Plan(
         name=name,
@@ -163,17 +163,6 @@ def _size(params: Params, genes: pl.DataFrame) -> int:
 
     search = params.tune.select
     return search.n_landmarks or panel_size(params.panels[search.panel], params.select, genes)
-
-
-def _check_first_trial(place: str, space: Space, base: Section, n_landmarks: int | None) -> None:
-    own = base.model_dump() | ({} if n_landmarks is None else {"n_landmarks": n_landmarks})
-    for name, dimension in space.items():
-        if not dimension.holds(own[name]):
-            raise ParamsError(
-                f"{place}.{name} with the base's own value in it, as that is the first trial",
-                str(own[name]),
-                f"Widen {place}.{name} in {paths.PARAMS}.",
-            )
 
 
 def _fingerprint(

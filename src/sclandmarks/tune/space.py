@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sclandmarks.errors import ParamsError
-from sclandmarks.params import Dimension, Range, Section, Space, describe, in_order
+from sclandmarks.params import Dimension, Range, Section, Space, describe, in_order, same
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -64,7 +64,9 @@ def _active(space: Space, value_of: Callable[[str, Dimension], Any]) -> dict[str
 
 def _holds(when: Mapping[str, tuple[Any, ...]], settings: Mapping[str, Any]) -> bool:
     """Whether every condition is met; a setting that is not searched meets none."""
-    return all(other in settings and settings[other] in values for other, values in when.items())
+    return all(
+        other in settings and any(same(settings[other], value) for value in values) for other, values in when.items()
+    )
 
 
 def _ask(trial: BaseTrial, name: str, dimension: Dimension) -> Any:
