@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -71,7 +71,7 @@ def check_space(place: str, space: Space, base: Section, n_landmarks: int | None
             raise _fault(f"{key} with the base's own value in it, as that is the first trial", own[name])
 
 
-def _known(key: str, name: str, sections: Mapping[str, Any]) -> Any:
+def _known(key: str, name: str, sections: Mapping[str, Section]) -> Section:
     if name not in sections:
         raise _fault(f"{key} to be one of {', '.join(sections)}", name)
     return sections[name]
