@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import gc
 import json
+import os
 import resource
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sclandmarks.tune.cards import Peak
+from sclandmarks.errors import StudyError
+from sclandmarks.io.atomic import write_text
+from sclandmarks.params import Dimension, Range, in_order
+from sclandmarks.tune.cards import Peak, read_gpus
+
+if TYPE_CHECKING:
+    from sclandmarks.tune.objective import Objective
+    from sclandmarks.tune.plan import Plan
+    from sclandmarks.tune.slots import Slot
+
+SIZES = ("width", "depth", "batch_size", "n_landmarks", "max_rank", "max_cells")  # settings that memory grows with
+EPOCHS = 2
+COMMAND = (sys.executable, "-P", "-m", "sclandmarks.tune.probe")
 
 
 class Meter(Protocol):
@@ -78,6 +96,123 @@ def measure(run: Callable[[], object], meter: Meter) -> Peak:
     return meter.stop()
 
 
-def to_json(peak: Peak) -> str:
-    """As one line."""
-    return json.dumps({"reserved": peak.reserved, "context": peak.context})
+def heaviest(plan: Plan) -> dict[str, Any]:
+    """Return the corner of the search space that needs most memory: the largest sizes, all else as the base has it.
+
+    Where a size is searched under a condition only, the condition is met if that needs one setting.
+    """
+    own = plan.base.model_dump() | {"n_landmarks": plan.n_landmarks}
+    space = plan.search.space
+    opens = {
+        other: values[0]
+        for name, dimension in space.items()
+        if name in SIZES
+        for other, values in dimension.when.items()
+        if own[other] not in values
+    }
+    chosen: dict[str, Any] = {}
+    for name in in_order(space):
+        dimension = space[name]
+        if all(other in chosen and chosen[other] in values for other, values in dimension.when.items()):
+            chosen[name] = _largest(dimension) if name in SIZES else opens.get(name, own[name])
+    return chosen
+
+
+def _largest(dimension: Dimension) -> Any:
+    if isinstance(dimension, Range):
+        return dimension.high
+    return max(value for value in dimension.choices if isinstance(value, int | float))
+
+
+class _EnoughError(Exception):
+    """The trial has held what it will hold."""
+
+
+def run_briefly(plan: Plan, objective: Objective, folder: Path) -> None:
+    """Run the heaviest corner for two epochs: by then optimiser and validation have taken their memory."""
+
+    def report(step: int, value: float) -> None:
+        if step >= EPOCHS:
+            raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        objective(heaviest(plan), report, folder)
+
+
+def probe(plan: Plan, slot: Slot, command: Sequence[str] = COMMAND) -> Peak:
+    """Measure the peak of the heaviest corner in a process of its own, in this slot.
+
+    What was measured is kept in the study's folder, and measured again for another fingerprint or device.
+
+    Raises
+    ------
+    StudyError
+        If the probe's process fails; what it said is told.
+    """
+    kept = Path(plan.root) / plan.folder / "probe.json"
+    key = {"fingerprint": plan.fingerprint, "device": slot.device}
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known = json.loads(kept.read_text())
+        if {name: known[name] for name in key} == key:
+            return Peak(known["reserved"], known["context"])
+    peak = _ask(plan, slot, command)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_text(kept, json.dumps({**key, **asdict(peak)}))
+    return peak
+
+
+def _ask(plan: Plan, slot: Slot, command: Sequence[str]) -> Peak:
+    with tempfile.TemporaryDirectory() as folder:
+        file, out = Path(folder) / "plan.json", Path(folder) / "peak.json"
+        file.write_text(replace(plan, storage="").to_json())  # no password in a file
+        arguments = [*command, str(file), "--slot", slot.to_json(), "--out", str(out)]
+        done = subprocess.run(
+            arguments, cwd=plan.root, env=os.environ | slot.env, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and out.exists():
+            return Peak(**json.loads(out.read_text()))
+    words = "\n".join(done.stderr.strip().splitlines()[-15:])
+    raise StudyError(
+        f"a probe trial with {heaviest(plan)} that runs alone on {slot.device}",
+        f"exit code {done.returncode}:\n{words}",
+        "Narrow the sizes of the search, or give --per-gpu so that none is probed.",
+    )
+
+
+def main(arguments: Sequence[str] | None = None, open_objective: Callable[[Plan], Objective] | None = None) -> int:
+    """Measure in this process: `python -m sclandmarks.tune.probe PLAN.json --slot JSON --out FILE`."""
+    parser = argparse.ArgumentParser(prog="python -m sclandmarks.tune.probe", description=__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--slot", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    from sclandmarks.tune.plan import Plan
+    from sclandmarks.tune.slots import Slot
+
+    plan, slot = Plan.from_json(given.plan.read_text()), Slot.from_json(given.slot)
+    peak = measure(lambda: _run(plan, slot, open_objective), _meter(slot))
+    write_text(given.out, json.dumps(asdict(peak)))
+    return 0
+
+
+def _run(plan: Plan, slot: Slot, open_objective: Callable[[Plan], Objective] | None) -> None:
+    from sclandmarks.tune.objective import open_objective as usual
+    from sclandmarks.tune.slots import open_slot
+
+    os.chdir(plan.root)
+    objective = (open_objective or usual)(plan)
+    open_slot(slot)
+    with tempfile.TemporaryDirectory() as folder:
+        run_briefly(plan, objective, Path(folder))
+
+
+def _meter(slot: Slot) -> Meter:
+    if slot.gpu is None:
+        return ResidentMeter()
+    import torch
+
+    return CudaMeter(torch.cuda, lambda: next(card.free for card in read_gpus() if card.name == slot.gpu))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
