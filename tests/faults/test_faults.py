@@ -25,7 +25,7 @@ def postgres() -> Iterator[Server]:
 
 
 def all_there(audit: Audit, trials: int) -> None:
-    """Every place of the budget has one result; none is lost, there twice or hanging; each failed trial has a repeat."""
+    """Every place has one result; none is lost, there twice or hanging; each failed trial has a repeat."""
     assert (audit.trials, audit.complete, audit.lost, audit.twice, audit.hanging) == (trials, trials, 0, 0, 0)
     assert audit.failed == audit.repeats
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sclandmarks import schema
 from sclandmarks.io.tables import write_table
-from sclandmarks.learn.task import Step, history_table
 from sclandmarks.params import Direction
 
 if TYPE_CHECKING:
     import torch
 
+    from sclandmarks.learn.task import Step
     from sclandmarks.tune.plan import Plan
 
 HISTORY = "history.parquet"
@@ -75,6 +75,8 @@ class Curve:
 
     def on_epoch(self, metrics: Mapping[str, float], step: int) -> None:
         """Keep an epoch and report it."""
+        from sclandmarks.learn.task import Step  # with torch, which a launcher does without
+
         self.steps[step] = Step(step, dict(metrics))
         value = self.figure(metrics)
         if self.report is not None and value is not None:
@@ -84,6 +86,8 @@ class Curve:
 @contextmanager
 def kept_curve(curve: Curve, folder: Path) -> Iterator[Curve]:
     """Write history.parquet at the end, however the trial ends."""
+    from sclandmarks.learn.task import history_table
+
     try:
         yield curve
     finally:
