@@ -177,7 +177,7 @@ def _fingerprint(
         "context": context.model_dump(mode="json", exclude={"runtime"}),
     }
     panel = [paths.panel(search.panel)] if isinstance(search, FitSearch) else []
-    for path in [paths.SPLIT, *panel]:
+    for path in [matrix, paths.SPLIT, *panel]:
         if not path.is_file():
             raise DataError(f"a file {path}", "none", "Run `dvc repro` first, or `dvc pull`.")
     return training_key(settings, [matrix, paths.SPLIT, *panel])[:16]
