@@ -11,7 +11,7 @@ import yaml
 
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError, StudyError
-from sclandmarks.params import Params, Section, parse_params
+from sclandmarks.params import Params, Section, load_params, parse_params
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import settled
 
@@ -106,12 +106,19 @@ def edited(text: str, place: tuple[str, ...], values: Mapping[str, Scalar]) -> s
     return result
 
 
-def _wished(values: Any, place: tuple[str, ...], new: Mapping[str, Scalar]) -> Any:
-    mapping = values
+def _wished(loaded: Any, place: tuple[str, ...], new: Mapping[str, Scalar]) -> Any:
+    values = mapping = _apart(loaded)
     for key in place:
         mapping = mapping[key]
     mapping.update(new)
     return values
+
+
+def _apart(value: Any) -> Any:
+    """Copy in which no two places share an object, as they do in YAML with aliases."""
+    if isinstance(value, dict):
+        return {key: _apart(part) for key, part in value.items()}
+    return [_apart(part) for part in value] if isinstance(value, list) else value
 
 
 def _mapping(node: yaml.Node | None, place: tuple[str, ...]) -> yaml.MappingNode:
@@ -128,7 +135,8 @@ def _splices(mapping: yaml.MappingNode, values: Mapping[str, Scalar]) -> Iterato
     there = {name.value: node for name, node in mapping.value}
     for key, value in values.items():
         if key in there:
-            yield Splice(there[key].start_mark.index, there[key].end_mark.index, written(value))
+            first, last = there[key].start_mark.index, there[key].end_mark.index
+            yield Splice(first, last, written(value) if last > first else f" {written(value)}")
     added = [f"{key}: {written(value)}" for key, value in values.items() if key not in there]
     if added:
         yield _addition(mapping, added)
@@ -163,7 +171,7 @@ def proposal(plan: Plan, settings: Mapping[str, Any], path: Path = paths.PARAMS)
     """
     with path.open(encoding="utf-8", newline="") as file:
         text = file.read()
-    new = changes(plan, parse_params(yaml.safe_load(text), path), settings)
+    new = changes(plan, load_params(path), settings)
     result = edited(text, place_of(plan), new) if new else text
     parse_params(yaml.safe_load(result), path)
     return text, result
