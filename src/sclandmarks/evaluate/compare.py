@@ -16,7 +16,7 @@ from sclandmarks.evaluate import rows
 from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.controls import CONTROLS, WithFeatures
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES
-from sclandmarks.evaluate.judge import Fit, Judge, Judged
+from sclandmarks.evaluate.judge import Detail, Fit, Judge, Judged
 from sclandmarks.evaluate.measured import Floors, Measured, estimate_floors, measure, pair_name
 from sclandmarks.evaluate.pairs import Contest, difference_rows
 from sclandmarks.evaluate.predictions import Cells
@@ -33,8 +33,8 @@ class Evaluation:
     """Every fit on the same test cells and the same resamples of them.
 
     Memory: resamples x cells, resamples x genes, one block of cells x genes, and `predictions.MEMORY`; of each fit
-    what is kept are sums a cell and pair of panels, and figures a gene. Time grows as cells x genes x (landmarks +
-    `MOST_RESAMPLES`), up to the logarithm of a sort.
+    what is kept are sums a cell and pair of panels, figures a resample, and rows a gene. Time grows as cells x genes x
+    (landmarks + `MOST_RESAMPLES`), up to the logarithm of a sort.
 
     Parameters
     ----------
@@ -149,25 +149,25 @@ class Evaluation:
     def _add(
         self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> None:
-        judged = self.judge.judge(fit, module, inputs, outputs, measured, test)
+        judged, detail = self.judge.judge(fit, module, inputs, outputs, measured, test)
         self.fits[fit.fit] = judged
         if fit.scale == "log":
-            self._tabulate(judged, measured)
+            self._tabulate(judged, detail, measured)
 
-    def _tabulate(self, judged: Judged, measured: Measured) -> None:
+    def _tabulate(self, judged: Judged, detail: Detail, measured: Measured) -> None:
         """Keep the rows of a fit on the scale of logs."""
         name, confidence = judged.fit.fit, self.settings.confidence
-        errors, floor = judged.cells.errors[COMMON], self._floor_of(judged)
-        common_T = self.sets.common_G[judged.outputs]
+        errors, floor = judged.errors[COMMON], self._floor_of(detail.outputs)
+        common_T = self.sets.common_G[detail.outputs]
         baseline_C = measured.baseline(COMMON)
         self._keep(schema.PER_TYPE, rows.per_type_rows(
             name, errors, baseline_C, self.cells, self.floors, self.resamples, confidence))  # fmt: skip
-        self._keep(schema.GENEWISE, rows.genewise_rows(name, judged.targets, judged.genes, confidence))
+        self._keep(schema.GENEWISE, rows.genewise_rows(name, detail.targets, detail.genes, confidence))
         self._keep(schema.PER_CELL, rows.per_cell_rows(name, errors, self.cells))
-        self._keep(schema.LEVELS, rows.level_rows(judged, measured, floor, common_T, confidence))
-        if judged.profiles is not None and common_T.any():
-            self._keep(schema.PROFILES, rows.profile_rows(name, judged.profiles, self.types, confidence))
-        self._keep(schema.CLUSTERS, self.clusters(measured).rows(name, judged.cells.scores_CK))
+        self._keep(schema.LEVELS, rows.level_rows(name, detail, measured, floor, common_T, confidence))
+        if detail.profiles is not None and common_T.any():
+            self._keep(schema.PROFILES, rows.profile_rows(name, detail.profiles, self.types, confidence))
+        self._keep(schema.CLUSTERS, self.clusters(measured).rows(name, detail.scores_CK))
 
     def clusters(self, measured: Measured) -> rows.Clusters:
         """Return the clusters of the measured cells; their own rows are kept the first time."""
@@ -178,11 +178,11 @@ class Evaluation:
             self._keep(schema.CLUSTERS, self._clusters.measured_rows())
         return self._clusters
 
-    def _floor_of(self, judged: Judged) -> tuple[FloatArray, FloatArray] | None:
-        """Noise floor of a fit's targets: value, and in the resamples of its genes."""
+    def _floor_of(self, places: NDArray[np.int64]) -> tuple[FloatArray, FloatArray] | None:
+        """Noise floor of these genes: value, and in the resamples of single genes."""
         if self.floors is None:
             return None
-        whole, places = self.floors.whole, judged.outputs
+        whole = self.floors.whole
         return whole.floor_G[places], whole.floor_NG[:MOST_RESAMPLES][:, places].astype(np.float64)
 
     def _keep(self, table: schema.Table, part: pl.DataFrame) -> None:
@@ -203,11 +203,11 @@ class Evaluation:
         name = COMMON if target_set == COMMON else pair_name(one, other)
         if target_set == COMMON:
             mask_G = self.sets.common_G
-            sse_C, reference_C = (judged.cells.errors[COMMON].sse_C for judged in (fit, reference))
+            sse_C, reference_C = (judged.errors[COMMON].sse_C for judged in (fit, reference))
         else:
             mask_G = self.sets.pair(one, other)
-            sse_C = fit.cells.pair_CS[:, panels.index(other)]
-            reference_C = reference.cells.pair_CS[:, panels.index(one)]
+            sse_C = fit.pair_CS[:, panels.index(other)]
+            reference_C = reference.pair_CS[:, panels.index(one)]
         return Contest(
             fit.fit.fit, reference.fit.fit, int(mask_G.sum()), sse_C, reference_C,
             measured.baseline(name), measured.floor(name),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sclandmarks.evaluate.bootstrap import Resamples
-from sclandmarks.evaluate.cellwise import CellPass, CellSums, centred_ranks, gather_cells
+from sclandmarks.evaluate.cellwise import CellErrors, CellPass, CellSums, centred_ranks, gather_cells
 from sclandmarks.evaluate.figures import Figure, cell_figures, error_figures, gene_figures
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES, GenePass, GeneSums
 from sclandmarks.evaluate.measured import Measured, pair_name
@@ -38,19 +38,15 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """One fit on the test cells.
+    """One fit on the test cells: what is compared with other fits.
 
     Parameters
     ----------
     fit : Fit
-    targets : polars.DataFrame
-        Rows of the gene table, in the order of the outputs.
-    outputs : numpy.ndarray of int64, shape (n_targets,)
-        Columns of the targets.
-    cells : CellPass
-    genes : GenePass
-    profiles : Profiles or None
-        On the scale of logs.
+    errors : dict of str to CellErrors
+        Target set -> errors.
+    pair_CS : numpy.ndarray, shape (n_cells, n_panels)
+        Squared errors summed over the genes of neither panel.
     n_targets : dict of str to int
         Target set -> genes in it.
     figures : dict of (str, str) to Figure
@@ -58,13 +54,33 @@ class Judged:
     """
 
     fit: Fit
-    targets: pl.DataFrame
-    outputs: NDArray[np.int64]
-    cells: CellPass
-    genes: GenePass
-    profiles: Profiles | None
+    errors: dict[str, CellErrors]
+    pair_CS: FloatArray
     n_targets: dict[str, int]
     figures: dict[tuple[str, str], Figure]
+
+
+class Detail(NamedTuple):
+    """One fit gene by gene; large (six times resamples x targets), so to be tabulated and let go.
+
+    Parameters
+    ----------
+    targets : polars.DataFrame
+        Rows of the gene table, in the order of the outputs.
+    outputs : numpy.ndarray of int64, shape (n_targets,)
+        Columns of the targets.
+    genes : GenePass
+    profiles : Profiles or None
+        On the scale of logs.
+    scores_CK : numpy.ndarray, shape (n_cells, n_components)
+        Imputed cells on the components of the measured ones.
+    """
+
+    targets: pl.DataFrame
+    outputs: NDArray[np.int64]
+    genes: GenePass
+    profiles: Profiles | None
+    scores_CK: FloatArray
 
 
 class Judge:
@@ -97,7 +113,7 @@ class Judge:
 
     def judge(
         self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
-    ) -> Judged:
+    ) -> tuple[Judged, Detail]:
         """Predict the test cells by one fit and judge it.
 
         Parameters
@@ -120,7 +136,8 @@ class Judge:
         n_targets = {name: int(mask_T.sum()) for name, mask_T in masks.items()} | {ALL: self.genes.height}
         if profiles is not None and common_T.any():
             figures |= {(COMMON, name): figure for name, figure in profile_figures(profiles).items()}
-        return Judged(fit, self.genes[places], places, cells, genes, profiles, n_targets, figures)
+        judged = Judged(fit, cells.errors, cells.pair_CS, n_targets, figures)
+        return judged, Detail(self.genes[places], places, genes, profiles, cells.scores_CK)
 
     def _pass_cells(
         self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells

@@ -16,7 +16,7 @@ from sclandmarks.evaluate.clusters import annotated, cluster, mean_agreement
 from sclandmarks.evaluate.figures import Figure, Pooled, error_figures
 from sclandmarks.evaluate.genewise import GenePass
 from sclandmarks.evaluate.groups import over_seeds
-from sclandmarks.evaluate.judge import Judged
+from sclandmarks.evaluate.judge import Detail, Judged
 from sclandmarks.evaluate.levels import level_figures, levels_of
 from sclandmarks.evaluate.measured import Floors, Measured
 from sclandmarks.evaluate.profiles import Profiles, Types
@@ -133,18 +133,18 @@ def per_cell_rows(name: str, errors: CellErrors, cells: pl.DataFrame) -> pl.Data
 
 
 def level_rows(
-    judged: Judged, measured: Measured, floor: tuple[FloatArray, FloatArray] | None, common_T: NDArray[np.bool_],
-    confidence: float,
+    name: str, detail: Detail, measured: Measured, floor: tuple[FloatArray, FloatArray] | None,
+    common_T: NDArray[np.bool_], confidence: float,
 ) -> pl.DataFrame:  # fmt: skip
     """Rows of `schema.LEVELS`: own and common targets by mean expression over training cells."""
-    level_T = levels_of(measured.mean_G[judged.outputs].double().numpy(), measured.edges)
+    level_T = levels_of(measured.mean_G[detail.outputs].double().numpy(), measured.edges)
     rows = []
     for target_set, mask_T in ((OWN, np.ones_like(common_T)), (COMMON, common_T)):
         for level in np.unique(level_T[mask_T]):
             places = np.flatnonzero(mask_T & (level_T == level))
-            about = {"fit": judged.fit.fit, "target_set": target_set, "level": int(level), "n_targets": len(places)}
+            about = {"fit": name, "target_set": target_set, "level": int(level), "n_targets": len(places)}
             about |= {"from_mean": float(measured.edges[level]), "to_mean": float(measured.edges[level + 1])}
-            for metric, figure in level_figures(judged.genes, places, floor):
+            for metric, figure in level_figures(detail.genes, places, floor):
                 rows.append(about | {"metric": metric} | figure.interval(confidence)._asdict())
     return frame(schema.LEVELS, rows)
 

@@ -14,10 +14,12 @@ from scipy import sparse, stats
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
+from sclandmarks.evaluate.genewise import GenePass
 from sclandmarks.evaluate.groups import seed_groups
 from sclandmarks.evaluate.kept import GeneRanks, Kept
 from sclandmarks.evaluate.overlap import overlap_row, overlaps
 from sclandmarks.evaluate.pairs import verdict
+from sclandmarks.evaluate.profiles import Profiles
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
@@ -203,7 +205,7 @@ def test_a_cell_type_by_hand(tables: dict[schema.Table, pl.DataFrame], evaluatio
         by_predicate=(pl.col("cell_type") == "type1") & (pl.col("fit") == "ridge"), named=True
     )
     here = (evaluation.cells["cell_type"] == "type1").to_numpy()
-    sse_C = evaluation.fits["ridge"].cells.errors["common"].sse_C[here]
+    sse_C = evaluation.fits["ridge"].errors["common"].sse_C[here]
     base_C = evaluation._measured["log"].baseline("common")[here]
     floor = evaluation.floors.types["planted", "type1"].value
     assert row["mse"] == pytest.approx(sse_C.mean() / len(COMMON))
@@ -259,7 +261,7 @@ def test_the_errors_of_a_control_by_hand(controlled: Evaluation, planted) -> Non
     dense = planted.values.toarray() * np.where(np.arange(N_TRAIN + N_TEST) % 2, 2.0, 1.0)[:, None]
     train, test = dense[:N_TRAIN], dense[N_TRAIN:]
     expected = np.where(np.arange(N_TEST)[:, None] % 2, train[1::2].mean(0), train[::2].mean(0))
-    found = controlled.fits["library_size"].cells.errors["own"].sse_C
+    found = controlled.fits["library_size"].errors["own"].sse_C
     np.testing.assert_allclose(found, ((test - expected) ** 2).sum(1), rtol=1e-4)
 
 
@@ -288,6 +290,16 @@ def test_what_is_kept_between_fits_changes_no_number(planted) -> None:
         found.append(tabulate(made, {}))
     for table, frame in found[0].items():
         assert frame.equals(found[1][table]), table.name
+
+
+def test_what_is_known_of_single_genes_is_let_go(evaluation: Evaluation) -> None:
+    """Of a fit nothing is kept that grows as resamples x genes: 30 fits of 8,000 genes would take 2 GB."""
+    for judged in evaluation.fits.values():
+        arrays = [figure.resampled_N for figure in judged.figures.values()]
+        arrays += [vars(errors)[name] for errors in judged.errors.values() for name in ("sse_C", "pearson_C")]
+        assert max(array.size for array in arrays) <= max(N_TEST, SETTINGS.n_bootstrap)
+        assert judged.pair_CS.shape == (N_TEST, len(PANELS))
+        assert not any(isinstance(part, GenePass | Profiles) for part in vars(judged).values())
 
 
 def test_a_fit_of_foreign_genes_is_refused(planted) -> None:
