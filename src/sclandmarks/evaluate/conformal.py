@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sclandmarks import schema
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.bootstrap import interval, resample_weights
+from sclandmarks.evaluate.bootstrap import Resamples, interval, resample
 from sclandmarks.evaluate.noise import WHOLE
 from sclandmarks.learn.task import Pair
 from sclandmarks.params import CompareParams, IntervalParams
@@ -45,56 +45,63 @@ class Coverage:
     width_T: FloatArray
 
 
-def judge(
-    fit: str,
-    module: nn.Module,
-    held_back: Iterable[Pair],
-    test: Iterable[Pair],
-    genes: pl.DataFrame,
-    cells: pl.DataFrame,
-    settings: IntervalParams,
-    compare: CompareParams,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Take intervals from held-back cells and measure on test cells how often they hold.
+class IntervalJudge:
+    """Judges the intervals of every fit on the same test cells and the same resamples of them.
 
     Parameters
     ----------
-    fit : str
-        Its name.
-    module : torch.nn.Module
-        On the device of the pairs.
-    held_back, test : iterable of Pair
-    genes, cells : polars.DataFrame
-        Targets and test cells, in order.
+    cells : polars.DataFrame
+        The test cells, as `schema.CELLS`, in order.
     settings : IntervalParams
     compare : CompareParams
-        Resamples and confidence of the coverage itself.
-
-    Returns
-    -------
-    tuple of polars.DataFrame
-        Rows of `schema.INTERVALS` and of `schema.COVERAGE`.
+        Resamples and confidence of the coverage itself; donors are drawn where `compare` draws donors.
     """
-    levels = settings.levels
-    widths_KT = half_widths(module, held_back, levels, settings.max_cells)
-    found = coverage(module, test, widths_KT)
-    weights_NC = resample_weights(cells.height, compare.n_bootstrap, compare.seed)
-    covered = coverage_rows(fit, cells, levels, found, weights_NC, compare.confidence)
-    return interval_rows(fit, genes, levels, widths_KT, found), covered
+
+    def __init__(self, cells: pl.DataFrame, settings: IntervalParams, compare: CompareParams) -> None:
+        self.cells, self.settings, self.confidence = cells, settings, compare.confidence
+        self.resamples = resample(cells, compare.n_bootstrap, compare.seed)
+
+    def judge(
+        self, fit: str, module: nn.Module, held_back: Iterable[Pair], test: Iterable[Pair], genes: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Take intervals from held-back cells and measure on the test cells how often they hold.
+
+        Parameters
+        ----------
+        fit : str
+            Its name.
+        module : torch.nn.Module
+            On the device of the pairs.
+        held_back, test : iterable of Pair
+        genes : polars.DataFrame
+            Targets, in order.
+
+        Returns
+        -------
+        tuple of polars.DataFrame
+            Rows of `schema.INTERVALS` and of `schema.COVERAGE`.
+        """
+        levels = self.settings.levels
+        widths_KT = half_widths(module, held_back, levels, self.settings.max_cells)
+        found = coverage(module, test, widths_KT)
+        covered = coverage_rows(fit, self.cells, levels, found, self.resamples, self.confidence)
+        return interval_rows(fit, genes, levels, widths_KT, found), covered
 
 
 def half_widths(module: nn.Module, pairs: Iterable[Pair], levels: Sequence[float], max_cells: int) -> Tensor:
     """Half the length of the interval around a prediction, for every level and target.
 
     It is the k-th smallest absolute error over n held-back cells, k = ceil((n + 1) level): a new cell that is
-    exchangeable with them lies inside with a probability of at least `level`.
+    exchangeable with them lies inside with a probability of at least `level`. The promise is strict for cells that
+    learning has not seen. The validation cells, which stop a training and choose lambda and rank, come close to it:
+    how close, `coverage` measures on test cells.
 
     Parameters
     ----------
     module : torch.nn.Module
         On the device of the pairs.
     pairs : iterable of Pair
-        Held-back cells, from which nothing was learned.
+        Held-back cells; no weight was learned from them.
     levels : sequence of float
         Between 0 and 1.
     max_cells : int
@@ -111,14 +118,19 @@ def half_widths(module: nn.Module, pairs: Iterable[Pair], levels: Sequence[float
     """
     errors_CT = torch.cat(list(_some((error for error, _ in _errors(module, pairs)), max_cells)))
     n_cells = len(errors_CT)
-    ranks = [math.ceil((n_cells + 1) * level) for level in levels]
+    ranks = [_ceil((n_cells + 1) * level) for level in levels]
     if max(ranks) > n_cells:
         raise DataError(
-            f"at least {math.ceil(1 / (1 - max(levels))) - 1} held-back cells for intervals of {max(levels):g}",
+            f"at least {_ceil(max(levels) / (1 - max(levels)))} held-back cells for intervals of {max(levels):g}",
             f"{n_cells}",
             "Raise split.validation, or lower intervals.levels, in params.yaml.",
         )
     return torch.stack([torch.kthvalue(errors_CT, rank, dim=0).values for rank in ranks])
+
+
+def _ceil(value: float) -> int:
+    """Round up, but not what is above a whole number by rounding alone."""
+    return math.ceil(round(value, 9))
 
 
 def coverage(module: nn.Module, pairs: Iterable[Pair], widths_KT: Tensor) -> list[Coverage]:
@@ -192,7 +204,7 @@ def coverage_rows(
     cells: pl.DataFrame,
     levels: Sequence[float],
     found: Sequence[Coverage],
-    weights_NC: FloatArray,
+    resamples: Resamples,
     confidence: float,
 ) -> pl.DataFrame:
     """Rows of `schema.COVERAGE` of one fit: over all test cells, every data set, and every cell type of each.
@@ -205,21 +217,21 @@ def coverage_rows(
     levels : sequence of float
     found : sequence of Coverage
         One a level.
-    weights_NC : numpy.ndarray, shape (n_bootstrap, n_cells)
-        See `bootstrap.resample_weights`.
+    resamples : Resamples
+        Of the test cells.
     confidence : float
         Of the intervals of the coverage itself.
     """
     rows = []
     for level, one in zip(levels, found, strict=True):
         for names, members in _groups(cells):
-            total_N = weights_NC[:, members].sum(1)
+            weights_ND = resamples.weights_NC[:, members]
             with np.errstate(invalid="ignore"):
-                resampled = weights_NC[:, members] @ one.per_cell_C[members] / total_N
+                resampled = weights_ND @ one.per_cell_C[members] / weights_ND.sum(1)
             value, low, high = interval(float(one.per_cell_C[members].mean()), resampled, confidence)
             about = dict(zip(("dataset", "cell_type"), names, strict=True))
             rows.append({"fit": fit, "level": level, **about, "n_cells": len(members),
-                         "coverage": value, "low": low, "high": high})  # fmt: skip
+                         "coverage": value, "low": low, "high": high, "unit": resamples.unit})  # fmt: skip
     return schema.ordered(pl.DataFrame(rows), schema.COVERAGE)
 
 

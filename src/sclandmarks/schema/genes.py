@@ -34,6 +34,7 @@ COVERAGE = Table(
         Column("coverage", pl.Float64, "fraction of values inside, over these cells and all targets"),
         Column("low", pl.Float64, "lower end of the bootstrap interval", nullable=True),
         Column("high", pl.Float64, "upper end of the bootstrap interval", nullable=True),
+        Column("unit", pl.String, "what the bootstrap draws: cell, or donor with all its cells"),
     ),
     key=("fit", "level", "dataset", "cell_type"),
 )

@@ -14,9 +14,19 @@ from torch import Tensor, nn
 
 from sclandmarks import schema
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.bootstrap import resample_weights
-from sclandmarks.evaluate.conformal import Coverage, coverage, coverage_rows, half_widths, interval_rows
+from sclandmarks.evaluate.bootstrap import Resamples, resample, resample_weights
+from sclandmarks.evaluate.conformal import (
+    Coverage,
+    IntervalJudge,
+    coverage,
+    coverage_rows,
+    half_widths,
+    interval_rows,
+)
 from sclandmarks.learn.task import Pair
+from sclandmarks.params import CompareParams, IntervalParams
+
+SETTINGS = CompareParams(seed=0, n_bootstrap=30, confidence=0.95, reference="f")
 
 
 class Zero(nn.Module):
@@ -77,7 +87,8 @@ def test_too_few_held_back_cells_are_refused() -> None:
 def test_rows_of_groups() -> None:
     cells = pl.DataFrame({"dataset": ["a", "a", "b"], "cell_type": ["x", "y", "x"]})
     found = [Coverage(np.array([1.0]), np.array([1.0, 0.5, 0.0]), np.array([2.0]))]
-    rows = coverage_rows("f", cells, [0.8], found, resample_weights(3, 50, 0), 0.95)
+    resamples = Resamples("cell", resample_weights(3, 50, 0), np.arange(3))
+    rows = coverage_rows("f", cells, [0.8], found, resamples, 0.95)
     schema.check(rows, schema.COVERAGE)
     values = {(d, t): (n, c) for d, t, n, c in rows.select("dataset", "cell_type", "n_cells", "coverage").iter_rows()}
     assert values == {
@@ -86,6 +97,47 @@ def test_rows_of_groups() -> None:
     }  # fmt: skip
     whole = rows.row(0, named=True)
     assert 0 <= whole["low"] <= whole["coverage"] <= whole["high"] <= 1
+
+
+def donors(n_donors: int) -> pl.DataFrame:
+    """60 cells of so many donors."""
+    names = [f"d{i % n_donors}" for i in range(60)]
+    return pl.DataFrame({"dataset": "a", "donor": names, "cell_type": "x"})
+
+
+@pytest.mark.parametrize(("n_donors", "unit"), [(4, "cell"), (5, "donor")])
+def test_coverage_draws_what_the_comparison_draws(n_donors: int, unit: str) -> None:
+    """Donors from five on: where a donor's cells are alike, the interval is as wide as five donors make it."""
+    cells, compare = donors(n_donors), CompareParams(seed=3, n_bootstrap=400, confidence=0.9, reference="f")
+    judge = IntervalJudge(cells, IntervalParams(levels=(0.8,), max_cells=50), compare)
+    expected = resample(cells, 400, 3)
+    np.testing.assert_array_equal(judge.resamples.weights_NC, expected.weights_NC)
+    outside = torch.tensor([9.0 if name == "d0" else 0.1 for name in cells["donor"]])[:, None]
+    genes = pl.DataFrame({"gene_id": ["g"], "symbol": ["G"]})
+    held_back = pairs(torch.linspace(0, 1, 40)[:, None])
+    rows = judge.judge("f", Zero(), held_back, pairs(outside), genes)[1].row(0, named=True)
+    assert (rows["unit"], rows["coverage"]) == (unit, 1 - 1 / n_donors)
+    resampled = expected.weights_NC @ (outside[:, 0] < 1).double().numpy() / 60
+    assert [rows["low"], rows["high"]] == pytest.approx(np.quantile(resampled, [0.05, 0.95]).tolist())
+    assert (rows["high"] - rows["low"] > 0.35) == (unit == "donor")
+
+
+def test_fits_share_the_resamples() -> None:
+    """They are drawn once."""
+    judge = IntervalJudge(donors(6), IntervalParams(levels=(0.8,), max_cells=50), SETTINGS)
+    before, y_C1 = judge.resamples, torch.linspace(0, 1, 60)[:, None]
+    genes = pl.DataFrame({"gene_id": ["g"], "symbol": ["G"]})
+    first, second = (judge.judge("f", Zero(), pairs(y_C1), pairs(y_C1), genes)[1] for _ in range(2))
+    assert judge.resamples is before
+    assert first.equals(second)
+
+
+def test_a_rank_is_not_raised_by_rounding() -> None:
+    """30 x 0.1 is 3.0000000000000004 in floats; the third smallest of 29 errors is meant."""
+    y_C1 = torch.arange(1.0, 30)[:, None]
+    assert half_widths(Zero(), pairs(y_C1), [0.1], 99).item() == 3
+    with pytest.raises(DataError, match=r"at least 9 held-back cells.*got 8"):
+        half_widths(Zero(), pairs(torch.randn(8, 2)), [0.9], 99)
 
 
 def test_rows_of_genes() -> None:

@@ -100,7 +100,7 @@ def _per_gene(fits: Sequence[str]) -> pl.DataFrame:
 def _coverage(fits: Sequence[str], datasets: Sequence[str], types: Sequence[str]) -> pl.DataFrame:
     groups = [("all", "all"), *((name, kind) for name in datasets for kind in ("all", *types))]
     rows = [
-        (fit, level, *group, 20, level + 0.01 - 0.02 * (i > 1), level - 0.03, level + 0.03)
+        (fit, level, *group, 20, level + 0.01 - 0.02 * (i > 1), level - 0.03, level + 0.03, "cell")
         for fit in fits
         for level in (0.8, 0.95)
         for i, group in enumerate(groups)
