@@ -131,7 +131,8 @@ class ProfileSums:
 def _centre(values_MK: FloatArray) -> FloatArray:
     """Shift the resamples of each type to its value: a mean of drawn cells is noisier than the mean of all."""
     resampled = [centred(values_M[1:], values_M[0]) for values_M in values_MK.T]
-    return np.concatenate([values_MK[:1], np.array(resampled).reshape(values_MK.shape[1], -1).T])
+    shape = (values_MK.shape[1], len(values_MK) - 1)
+    return np.concatenate([values_MK[:1], np.array(resampled).reshape(shape).T])
 
 
 def _products(p_MS: Tensor, y_MS: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from sclandmarks.evaluate.bootstrap import resample, resample_weights
 from sclandmarks.evaluate.clusters import agreement, cluster, principal_space
 from sclandmarks.evaluate.figures import Figure, weighted_medians
 from sclandmarks.evaluate.groups import group_name, over_seeds
+from sclandmarks.evaluate.judge import profile_figures
 from sclandmarks.evaluate.predictions import Block
 from sclandmarks.evaluate.profiles import Profiles, ProfileSums, known_types, shared_markers
 
@@ -62,6 +63,18 @@ def test_a_perfect_imputation_keeps_profiles_and_markers() -> None:
     np.testing.assert_allclose(found.change_MK, 1, atol=1e-5)
     np.testing.assert_allclose(found.rmse_MK, 0, atol=1e-5)
     assert found.shared_K.tolist() == found.jaccard_K.tolist() == [1, 1]
+
+
+def test_cells_without_types_have_no_profile() -> None:
+    """As in a data set without labels: no type, no row, no error."""
+    untyped = cells().with_columns(cell_type=pl.lit("Unknown"))
+    sums = ProfileSums(known_types(untyped), CHOSEN, torch.zeros(N_GENES), np.ones((7, N_CELLS)), 3)
+    p_CG, y_CG = made()
+    sums.add(Block(np.arange(N_GENES), *(torch.from_numpy(part.T.copy()).float() for part in (p_CG, y_CG))))
+    found = sums.result()
+    assert found.r_MK.shape == found.change_MK.shape == found.rmse_MK.shape == (8, 0)
+    assert found.shared_K.shape == found.jaccard_K.shape == (0,)
+    assert profile_figures(found) == {}
 
 
 def test_markers_are_the_largest_of_welchs_t() -> None:
