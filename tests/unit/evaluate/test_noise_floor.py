@@ -136,6 +136,19 @@ def test_a_resample_is_the_floor_of_the_cells_drawn() -> None:
     )
 
 
+def test_a_resample_without_any_of_the_cells_has_no_floor() -> None:
+    """As where donors are drawn and a cell type is of one donor: NaN, and the others are as without it."""
+    weights_NC = resample_weights(150, 20, 0)
+    empty_NC = np.concatenate([weights_NC[:7], np.zeros((5, 150)), weights_NC[7:]])
+    found, without = (noise_floor(blocks(COUNTS), 1e4, 10, 1, 0, weights) for weights in (empty_NC, weights_NC))
+    kept = empty_NC.sum(axis=1) > 0
+    assert np.isnan(found.floor_NG[~kept]).all()
+    assert np.isnan(found.variance_NG[~kept]).all()
+    np.testing.assert_array_equal(found.floor_NG[kept], without.floor_NG)
+    np.testing.assert_array_equal(found.variance_NG[kept], without.variance_NG)
+    assert found.floor_mse() == pytest.approx(without.floor_mse())
+
+
 def test_intervals_hold_the_repeats_too() -> None:
     """One cell pattern resampled alike: what is left to vary is the calibration over repeats."""
     weights_NC = np.ones((400, 150))

@@ -59,7 +59,7 @@ class NoiseFloor:
         Of every repeat of the thinning alone.
     floor_NG, variance_NG : numpy.ndarray of float32, shape (n_bootstrap, n_genes)
         In every resample of the cells, with resampled repeats for the calibration, moved so that their mean is the
-        value over all cells; n_bootstrap is 0 without weights.
+        value over all cells; NaN in a resample without any of the cells; n_bootstrap is 0 without weights.
     """
 
     n_cells: int
@@ -270,8 +270,11 @@ class _Sums:
         if self.weights_NC is None:
             return self.resampled_5NG[0], self.resampled_5NG[0]
         _same_length(self.weights_NC[0], self.n_cells, "weights")
-        self.resampled_5NG /= self.weights_NC.sum(axis=1)[:, None]
-        return _variance_and_noise(self.resampled_5NG, self.n_cells)
+        size_N = self.weights_NC.sum(axis=1)
+        self.resampled_5NG /= np.where(size_N > 0, size_N, 1)[:, None]
+        variance_NG, noise_NG = _variance_and_noise(self.resampled_5NG, self.n_cells)
+        variance_NG[size_N == 0] = np.nan
+        return variance_NG, noise_NG
 
 
 def _variance_and_noise(means: Numbers, n_cells: int) -> tuple[Numbers, Numbers]:
@@ -287,8 +290,10 @@ def _variance_and_noise(means: Numbers, n_cells: int) -> tuple[Numbers, Numbers]
 
 def _moved(resampled_NG: Numbers, value_G: Numbers) -> Float32Array:
     """Shift resamples so that their mean over resamples is the value: few cells resampled vary less than cells do."""
-    if len(resampled_NG):
-        resampled_NG = resampled_NG + (value_G - resampled_NG.mean(axis=0, dtype=np.float64))
+    drawn_N1 = np.isfinite(resampled_NG.sum(axis=1, keepdims=True))
+    if drawn_N1.any():
+        kept = True if drawn_N1.all() else drawn_N1
+        resampled_NG = resampled_NG + (value_G - resampled_NG.mean(axis=0, dtype=np.float64, where=kept))
     return np.asarray(resampled_NG, dtype=np.float32)
 
 
