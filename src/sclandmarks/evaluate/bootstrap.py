@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from sclandmarks.schema import UNKNOWN
 
 FloatArray = NDArray[np.float64]
-MIN_DONORS = 5  # with fewer, resampling donors says nothing: cells are drawn, and intervals speak of these donors only
+BoolArray = NDArray[np.bool_]
+MIN_UNITS = 5
+"""Fewer donors are not drawn: cells are, and intervals speak of these donors only. Some cells of fewer units, as a
+cell type of one donor where donors are drawn, have no interval: it would be far too short, and of no length for one."""
 
 
 class Interval(NamedTuple):
@@ -51,6 +54,19 @@ class Resamples(NamedTuple):
         first_U = np.unique(self.unit_C, return_index=True)[1]
         return self.weights_NC[:, first_U]
 
+    def telling(self, some_C: BoolArray) -> BoolArray:
+        """Resamples that say something about some of the cells, shape (n_bootstrap,).
+
+        Those that hold any of them; none where the cells are of fewer than `MIN_UNITS` units.
+
+        Parameters
+        ----------
+        some_C : numpy.ndarray of bool, shape (n_cells,)
+        """
+        if len(np.unique(self.unit_C[some_C])) < MIN_UNITS:
+            return np.zeros(len(self.weights_NC), dtype=np.bool_)
+        return np.asarray(self.weights_NC[:, some_C].any(axis=1))
+
     def add_up(self, values_CX: FloatArray) -> FloatArray:
         """Sums over the cells of every unit, shape (n_units, ...)."""
         if self.unit == "cell":
@@ -69,7 +85,7 @@ def resample_weights(n_units: int, n_bootstrap: int, seed: int) -> FloatArray:
 def resample(cells: pl.DataFrame, n_bootstrap: int, seed: int) -> Resamples:
     """Draw the resamples of the test cells.
 
-    Donors are drawn, with all their cells, where all donors are known and there are at least `MIN_DONORS`. Donors of
+    Donors are drawn, with all their cells, where all donors are known and there are at least `MIN_UNITS`. Donors of
     different data sets are different ones.
 
     Parameters
@@ -79,7 +95,7 @@ def resample(cells: pl.DataFrame, n_bootstrap: int, seed: int) -> Resamples:
     n_bootstrap, seed : int
     """
     donors = cells.select(pl.struct("dataset", "donor").rank("dense").cast(pl.Int64) - 1).to_series()
-    if (cells["donor"] == UNKNOWN).any() or donors.n_unique() < MIN_DONORS:
+    if (cells["donor"] == UNKNOWN).any() or donors.n_unique() < MIN_UNITS:
         return Resamples("cell", resample_weights(cells.height, n_bootstrap, seed), np.arange(cells.height))
     unit_C = donors.to_numpy()
     weights_NU = resample_weights(donors.n_unique(), n_bootstrap, seed)

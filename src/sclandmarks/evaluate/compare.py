@@ -166,7 +166,9 @@ class Evaluation:
         self._keep(schema.PER_CELL, rows.per_cell_rows(name, errors, self.cells))
         self._keep(schema.LEVELS, rows.level_rows(name, detail, measured, floor, common_T, confidence))
         if detail.profiles is not None and common_T.any():
-            self._keep(schema.PROFILES, rows.profile_rows(name, detail.profiles, self.types, confidence))
+            self._keep(
+                schema.PROFILES, rows.profile_rows(name, detail.profiles, self.types, self.resamples, confidence)
+            )
         self._keep(schema.CLUSTERS, self.clusters(measured).rows(name, detail.scores_CK))
 
     def clusters(self, measured: Measured) -> rows.Clusters:

@@ -224,22 +224,22 @@ def coverage_rows(
     """
     rows = []
     for level, one in zip(levels, found, strict=True):
-        for names, members in _groups(cells):
-            weights_ND = resamples.weights_NC[:, members]
-            with np.errstate(invalid="ignore"):
-                resampled = weights_ND @ one.per_cell_C[members] / weights_ND.sum(1)
-            value, low, high = interval(float(one.per_cell_C[members].mean()), resampled, confidence)
+        for names, here_C in _groups(cells):
+            covered_D, weights_ND = one.per_cell_C[here_C], resamples.weights_NC[resamples.telling(here_C)][:, here_C]
+            resampled_N = weights_ND @ covered_D / weights_ND.sum(1)
+            value, low, high = interval(float(covered_D.mean()), resampled_N, confidence)
             about = dict(zip(("dataset", "cell_type"), names, strict=True))
-            rows.append({"fit": fit, "level": level, **about, "n_cells": len(members),
+            rows.append({"fit": fit, "level": level, **about, "n_cells": len(covered_D),
                          "coverage": value, "low": low, "high": high, "unit": resamples.unit})  # fmt: skip
-    return schema.ordered(pl.DataFrame(rows), schema.COVERAGE)
+    return schema.ordered(pl.DataFrame(rows), schema.COVERAGE).with_columns(pl.col("low", "high").fill_nan(None))
 
 
-def _groups(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str], NDArray[np.int64]]]:
-    """(data set, cell type) -> places of the cells; `all` stands for all of them."""
+def _groups(cells: pl.DataFrame) -> Iterator[tuple[tuple[str, str], NDArray[np.bool_]]]:
+    """(data set, cell type) -> whether each cell is in it; `all` stands for all of them."""
+    yield (WHOLE, WHOLE), np.ones(cells.height, dtype=np.bool_)
     numbered = cells.select("dataset", "cell_type").with_row_index("place")
-    yield (WHOLE, WHOLE), np.arange(cells.height)
-    for (dataset,), part in numbered.group_by("dataset", maintain_order=True):
-        yield (str(dataset), WHOLE), part["place"].to_numpy().astype(np.int64)
-    for (dataset, kind), part in numbered.group_by("dataset", "cell_type", maintain_order=True):
-        yield (str(dataset), str(kind)), part["place"].to_numpy().astype(np.int64)
+    for names in (["dataset"], ["dataset", "cell_type"]):
+        for group, part in numbered.group_by(names, maintain_order=True):
+            here_C = np.zeros(cells.height, dtype=np.bool_)
+            here_C[part["place"].to_numpy()] = True
+            yield (str(group[0]), str(group[1]) if len(group) > 1 else WHOLE), here_C

@@ -73,23 +73,22 @@ def per_type_rows(
     for dataset, kind in kinds.iter_rows():
         here = ((cells["dataset"] == dataset) & (cells["cell_type"] == kind)).to_numpy()
         floor = floors.types.get((dataset, kind)) if floors else None
-        figures = _within(errors, baseline_C, here, floor, resamples.weights_NC)
+        figures = _within(errors, baseline_C, here, floor, resamples)
         about = {"fit": name, "dataset": dataset, "cell_type": kind, "n_cells": int(here.sum())}
         rows.append(about | {"mse": figures.get("mse", NO_FIGURE).value} | _three(figures, confidence))
     return frame(schema.PER_TYPE, rows)
 
 
 def _within(
-    errors: CellErrors, baseline_C: FloatArray, here: NDArray[np.bool_], floor: Pooled | None, weights_NC: FloatArray
+    errors: CellErrors, baseline_C: FloatArray, here: NDArray[np.bool_], floor: Pooled | None, resamples: Resamples
 ) -> dict[str, Figure]:
-    """Figures over some of the cells; resamples without any of them are left out."""
-    weights_ND = weights_NC[:, here]
-    drawn = weights_ND.sum(axis=1) > 0
+    """Figures over some of the cells; resamples that say nothing about them are left out."""
+    telling_N = resamples.telling(here)
     if floor is not None:
-        floor = Pooled(floor.value, floor.resampled_N[drawn])
+        floor = Pooled(floor.value, floor.resampled_N[telling_N])
     parts = (errors.sse_C, errors.weighted_C, errors.absolute_C, errors.pearson_C, errors.spearman_C)
     some = CellErrors(errors.n_targets, *(part_C[here] for part_C in parts))
-    return error_figures(some, baseline_C[here], floor, weights_ND[drawn])
+    return error_figures(some, baseline_C[here], floor, resamples.weights_NC[telling_N][:, here])
 
 
 def _three(figures: Mapping[str, Figure], confidence: float) -> dict[str, float]:
@@ -149,14 +148,16 @@ def level_rows(
     return frame(schema.LEVELS, rows)
 
 
-def profile_rows(name: str, profiles: Profiles, types: Types, confidence: float) -> pl.DataFrame:
+def profile_rows(name: str, profiles: Profiles, types: Types, resamples: Resamples, confidence: float) -> pl.DataFrame:
     """Rows of `schema.PROFILES` of one fit."""
     rows = []
     parts = {"profile_r": profiles.r_MK, "profile_change_r": profiles.change_MK, "profile_rmse": profiles.rmse_MK}
     parts |= {"markers_shared": profiles.shared_K[None], "markers_jaccard": profiles.jaccard_K[None]}
     for k, about in enumerate(types.names.iter_rows(named=True)):
+        telling_N = resamples.telling(types.member_KC[k])
         for metric, value_MK in parts.items():
-            found = Figure(float(value_MK[0, k]), value_MK[1:, k]).interval(confidence)
+            resampled_N = value_MK[1:, k][telling_N[: len(value_MK) - 1]]
+            found = Figure(float(value_MK[0, k]), resampled_N).interval(confidence)
             rows.append({"fit": name} | about | {"metric": metric} | found._asdict())
     return frame(schema.PROFILES, rows)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sclandmarks.evaluate.bootstrap import interval, median_of, quantiles, resample_weights
+from sclandmarks.evaluate.bootstrap import Resamples, interval, median_of, quantiles, resample_weights
 
 
 def test_every_resample_draws_as_many_cells_as_there_are() -> None:
@@ -19,6 +19,18 @@ def test_every_resample_draws_as_many_cells_as_there_are() -> None:
     assert weights_NC.min() >= 0
     np.testing.assert_allclose(weights_NC.mean(axis=0), 1, atol=0.15)
     assert weights_NC.var() == pytest.approx(1 - 1 / 30, rel=0.05)
+
+
+def test_resamples_say_nothing_about_few_units() -> None:
+    """Of cells of five donors or more those count that hold any of them; of four donors, or one, none does."""
+    unit_C = np.repeat(np.arange(6), 3)
+    resamples = Resamples("donor", resample_weights(6, 200, 0)[:, unit_C], unit_C)
+    five, four, one = (unit_C < n for n in (5, 4, 1))
+    expected = (resamples.weights_NU[:, :5] > 0).any(axis=1)
+    np.testing.assert_array_equal(resamples.telling(five), expected)
+    assert resamples.telling(unit_C >= 0).all()
+    assert not resamples.telling(four).any()
+    assert not resamples.telling(one).any()
 
 
 def test_resamples_are_seeded() -> None:

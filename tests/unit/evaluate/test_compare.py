@@ -13,13 +13,16 @@ from scipy import sparse, stats
 
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
+from sclandmarks.evaluate import rows
+from sclandmarks.evaluate.bootstrap import resample
+from sclandmarks.evaluate.cellwise import CellErrors
 from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
 from sclandmarks.evaluate.genewise import GenePass
 from sclandmarks.evaluate.groups import seed_groups
 from sclandmarks.evaluate.kept import GeneRanks, Kept
 from sclandmarks.evaluate.overlap import overlap_row, overlaps
 from sclandmarks.evaluate.pairs import verdict
-from sclandmarks.evaluate.profiles import Profiles
+from sclandmarks.evaluate.profiles import Profiles, known_types
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
@@ -212,6 +215,27 @@ def test_a_cell_type_by_hand(tables: dict[schema.Table, pl.DataFrame], evaluatio
     assert row["explained"] == pytest.approx(1 - sse_C.sum() / base_C.sum())
     assert row["captured"] == pytest.approx((base_C.mean() - sse_C.mean()) / (base_C.mean() - floor))
     assert row["captured_low"] < row["captured"] < row["captured_high"]
+
+
+def test_a_type_of_few_donors_has_no_interval() -> None:
+    """Where donors are drawn: a type of five donors has one, of four only its value; profiles alike."""
+    donor = np.tile(np.arange(6), 20)
+    cells = pl.DataFrame({"dataset": "x", "donor": [f"d{i}" for i in donor], "cell_type": "many"}).with_columns(
+        cell_type=pl.when(pl.Series(donor < 4) & pl.Series(np.arange(120) < 60))
+        .then(pl.lit("few"))
+        .otherwise("cell_type")
+    )
+    resamples, types = resample(cells, 50, 0), known_types(cells)
+    sse_C = np.random.default_rng(0).uniform(0.5, 1, 120)
+    errors = CellErrors(7, *[sse_C] * 5)
+    found = rows.per_type_rows("fit", errors, np.ones(120), cells, None, resamples, 0.9)
+    assert found["cell_type"].to_list() == types.names["cell_type"].to_list() == ["few", "many"]
+    assert found["explained"].null_count() == 0
+    assert found["explained_low"].is_null().to_list() == [True, False]
+    part_MK, part_K = np.random.default_rng(1).normal(size=(21, 2)), np.zeros(2)
+    profiles = Profiles(part_MK, part_MK, part_MK, part_K, part_K)
+    table = rows.profile_rows("fit", profiles, types, resamples, 0.9).filter(pl.col("metric") == "profile_r")
+    assert table["low"].is_null().to_list() == [True, False]
 
 
 @pytest.fixture(scope="module")

@@ -85,18 +85,21 @@ def test_too_few_held_back_cells_are_refused() -> None:
 
 
 def test_rows_of_groups() -> None:
-    cells = pl.DataFrame({"dataset": ["a", "a", "b"], "cell_type": ["x", "y", "x"]})
-    found = [Coverage(np.array([1.0]), np.array([1.0, 0.5, 0.0]), np.array([2.0]))]
-    resamples = Resamples("cell", resample_weights(3, 50, 0), np.arange(3))
-    rows = coverage_rows("f", cells, [0.8], found, resamples, 0.95)
+    """Over all, data sets and types, by hand; of fewer than five cells no interval is made."""
+    kinds = [("a", "x")] * 5 + [("a", "y")] + [("b", "x")] * 2
+    cells = pl.DataFrame(kinds, schema=["dataset", "cell_type"], orient="row")
+    per_cell_C = np.array([1.0, 1, 0.5, 0.5, 0, 0, 1, 0])
+    resamples = Resamples("cell", resample_weights(8, 50, 0), np.arange(8))
+    rows = coverage_rows("f", cells, [0.8], [Coverage(np.array([1.0]), per_cell_C, np.array([2.0]))], resamples, 0.95)
     schema.check(rows, schema.COVERAGE)
     values = {(d, t): (n, c) for d, t, n, c in rows.select("dataset", "cell_type", "n_cells", "coverage").iter_rows()}
     assert values == {
-        ("all", "all"): (3, 0.5), ("a", "all"): (2, 0.75), ("b", "all"): (1, 0.0),
-        ("a", "x"): (1, 1.0), ("a", "y"): (1, 0.5), ("b", "x"): (1, 0.0),
+        ("all", "all"): (8, 0.5), ("a", "all"): (6, 0.5), ("b", "all"): (2, 0.5),
+        ("a", "x"): (5, 0.6), ("a", "y"): (1, 0.0), ("b", "x"): (2, 0.5),
     }  # fmt: skip
-    whole = rows.row(0, named=True)
-    assert 0 <= whole["low"] <= whole["coverage"] <= whole["high"] <= 1
+    said = rows.filter(pl.col("low").is_not_null())
+    assert said["n_cells"].to_list() == [8, 6, 5]
+    assert said.select((pl.col("low") < pl.col("coverage")) & (pl.col("coverage") < pl.col("high"))).to_series().all()
 
 
 def donors(n_donors: int) -> pl.DataFrame:
