@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
+from sclandmarks.errors import DataError
 from sclandmarks.evaluate.ranks import average_ranks, centre, centred_correlations
 from sclandmarks.evaluate.targets import BoolArray
 from sclandmarks.learn.task import Pair
@@ -124,12 +125,28 @@ def _within_cells(p_BS: Tensor, y_BS: Tensor, square_BS: Tensor, y_rank: Tensor)
 
 @torch.no_grad()
 def gather_cells(module: nn.Module, pairs: Iterable[Pair], sums: CellSums, device: torch.device) -> CellPass:
-    """Predict every block of test cells and return what is summed up in them."""
+    """Predict every block of test cells and return what is summed up in them.
+
+    Raises
+    ------
+    DataError
+        If a prediction is NaN or infinite.
+    """
     module.to(device).eval()
     for x_BL, y_BT in pairs:
-        sums.add(x_BL.cpu(), module(x_BL).cpu(), y_BT.cpu())
+        sums.add(x_BL.cpu(), _finite(module(x_BL).cpu()), y_BT.cpu())
     module.cpu()
     return sums.result()
+
+
+def _finite(p_BT: Tensor) -> Tensor:
+    if not bool(p_BT.isfinite().all()):
+        raise DataError(
+            "predictions that are finite numbers",
+            f"{int((~p_BT.isfinite()).sum())} of {p_BT.numel()} that are NaN or infinite",
+            "Fit it again with a smaller learning rate or more regularisation, or take it out of fits in params.yaml.",
+        )
+    return p_BT
 
 
 def baselines(blocks: Iterable[sparse.csr_matrix], mean_G: Tensor, sets_GS: BoolArray) -> FloatArray:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sclandmarks import schema
+from sclandmarks.errors import DataError
 from sclandmarks.evaluate import rows
 from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.controls import CONTROLS, WithFeatures
@@ -118,6 +119,8 @@ class Evaluation:
         ------
         PanelError
             If a gene of the fit is not in the matrix.
+        DataError
+            If a prediction is NaN or infinite.
         """
         inputs, outputs = (torch.from_numpy(gene_positions(self.genes, ids)) for ids in (landmarks, targets))
         about = Fit(name, fit.panel, fit.predictor, scale, len(landmarks))
@@ -149,7 +152,11 @@ class Evaluation:
     def _add(
         self, fit: Fit, module: nn.Module, inputs: Tensor, outputs: Tensor, measured: Measured, test: Cells
     ) -> None:
-        judged, detail = self.judge.judge(fit, module, inputs, outputs, measured, test)
+        try:
+            judged, detail = self.judge.judge(fit, module, inputs, outputs, measured, test)
+        except DataError as error:
+            error.add_note(f"fit {fit.fit}")
+            raise
         self.fits[fit.fit] = judged
         if fit.scale == "log":
             self._tabulate(judged, detail, measured)

@@ -22,6 +22,11 @@ def level_edges(mean_G: FloatArray, n_levels: int = N_LEVELS) -> FloatArray:
     return np.unique(np.quantile(mean_G, np.linspace(0, 1, n_levels + 1)))
 
 
+def bounds(edges: FloatArray, level: int) -> tuple[float, float]:
+    """Lowest and highest mean of a level; the same where all means are equal."""
+    return float(edges[level]), float(edges[min(level + 1, len(edges) - 1)])
+
+
 def levels_of(mean_T: FloatArray, edges: FloatArray) -> IntArray:
     """Level of every gene, 0 is the lowest; a mean at an inner edge is in the upper level."""
     return np.clip(np.searchsorted(edges, mean_T, side="right") - 1, 0, max(len(edges) - 2, 0)).astype(np.int64)

@@ -41,8 +41,10 @@ def max_t(gap_UP: FloatArray, size_UP: FloatArray, weights_NU: FloatArray) -> Te
     size_UP : numpy.ndarray, shape (n_units, n_pairs) or (n_units, 1)
         Number of summed values of a unit.
     weights_NU : numpy.ndarray, shape (n_bootstrap, n_units)
-        See `bootstrap.Resamples`.
+        See `bootstrap.Resamples`. Of a single unit nothing is said: t is 0 and p is 1.
     """
+    if len(gap_UP) < 2:
+        return Tests(np.zeros(gap_UP.shape[1]), *np.ones((2, gap_UP.shape[1])))
     size_UP = np.broadcast_to(size_UP, gap_UP.shape)
     mean_P, error_P = (part[0] for part in _means(gap_UP, size_UP, np.ones((1, len(gap_UP)))))
     mean_NP, error_NP = _means(gap_UP, size_UP, weights_NU)

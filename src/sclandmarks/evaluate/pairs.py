@@ -13,6 +13,7 @@ from sclandmarks import schema
 from sclandmarks.evaluate.bootstrap import Interval, Resamples, interval
 from sclandmarks.evaluate.figures import Pooled
 from sclandmarks.evaluate.multiple import Tests, max_t
+from sclandmarks.evaluate.noise import LEAST_EXPLAINABLE
 
 FloatArray = NDArray[np.float64]
 BETTER, WORSE, UNDECIDED = "better", "worse", "no difference shown"
@@ -95,7 +96,7 @@ def _row(contest: Contest, target_set: str, metric: str, value: Interval, tests:
 def _differences(
     contest: Contest, gap_N: FloatArray, size_N: FloatArray, weights_NC: FloatArray, confidence: float
 ) -> dict[str, Interval]:
-    """Fit minus reference in MSE, explained and captured; without the last where it is not defined."""
+    """Fit minus reference in MSE, explained and captured; without the last where `noise.captured` is not defined."""
     gap = float((contest.sse_C - contest.reference_C).mean())
     found = {"mse": interval(gap / contest.n_targets, gap_N / contest.n_targets, confidence)}
     base, base_N = float(contest.baseline_C.mean()), weights_NC @ contest.baseline_C / size_N
@@ -103,6 +104,6 @@ def _differences(
     if contest.floor is not None:
         scales["captured"] = (base - contest.floor.value, base_N - contest.floor.resampled_N)
     for metric, (scale, scale_N) in scales.items():
-        if scale > 0:
+        if scale > 0 and scale >= LEAST_EXPLAINABLE * base:
             found[metric] = interval(-gap / scale, -gap_N / np.where(scale_N > 0, scale_N, np.nan), confidence)
     return found

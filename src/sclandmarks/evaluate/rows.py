@@ -17,7 +17,7 @@ from sclandmarks.evaluate.figures import Figure, Pooled, error_figures
 from sclandmarks.evaluate.genewise import GenePass
 from sclandmarks.evaluate.groups import over_seeds
 from sclandmarks.evaluate.judge import Detail, Judged
-from sclandmarks.evaluate.levels import level_figures, levels_of
+from sclandmarks.evaluate.levels import bounds, level_figures, levels_of
 from sclandmarks.evaluate.measured import Floors, Measured
 from sclandmarks.evaluate.profiles import Profiles, Types
 from sclandmarks.evaluate.targets import COMMON, OWN
@@ -142,7 +142,7 @@ def level_rows(
         for level in np.unique(level_T[mask_T]):
             places = np.flatnonzero(mask_T & (level_T == level))
             about = {"fit": name, "target_set": target_set, "level": int(level), "n_targets": len(places)}
-            about |= {"from_mean": float(measured.edges[level]), "to_mean": float(measured.edges[level + 1])}
+            about |= dict(zip(("from_mean", "to_mean"), bounds(measured.edges, level), strict=True))
             for metric, figure in level_figures(detail.genes, places, floor):
                 rows.append(about | {"metric": metric} | figure.interval(confidence)._asdict())
     return frame(schema.LEVELS, rows)

@@ -12,16 +12,18 @@ import torch
 from scipy import sparse, stats
 
 from sclandmarks import schema
-from sclandmarks.errors import PanelError
+from sclandmarks.errors import DataError, PanelError
 from sclandmarks.evaluate import rows
-from sclandmarks.evaluate.bootstrap import resample
+from sclandmarks.evaluate.bootstrap import Resamples, resample, resample_weights
 from sclandmarks.evaluate.cellwise import CellErrors
 from sclandmarks.evaluate.compare import Evaluation, final_metrics, nested_metrics, tabulate
+from sclandmarks.evaluate.figures import Pooled
 from sclandmarks.evaluate.genewise import GenePass
 from sclandmarks.evaluate.groups import seed_groups
 from sclandmarks.evaluate.kept import GeneRanks, Kept
+from sclandmarks.evaluate.levels import bounds, level_edges, levels_of
 from sclandmarks.evaluate.overlap import overlap_row, overlaps
-from sclandmarks.evaluate.pairs import verdict
+from sclandmarks.evaluate.pairs import Contest, difference_rows, verdict
 from sclandmarks.evaluate.profiles import Profiles, known_types
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.learn.task import Hooks, Task, split_genes
@@ -333,6 +335,43 @@ def test_a_fit_of_foreign_genes_is_refused(planted) -> None:
     batches, fit = MemoryBatches(planted.values[:20]), FitParams(panel="panel", predictor="mean")
     with pytest.raises(PanelError, match="first elsewhere"):
         empty.add("fit", fit, "log", torch.nn.Identity(), ["g0"], ["elsewhere"], batches, batches)
+
+
+def test_predictions_that_are_no_numbers_are_refused(planted) -> None:
+    """By the fit's name, and before anything is made of them."""
+    cells, panels = planted.counts.cells[:20], {"panel": ["g0"]}
+    empty = Evaluation(planted.counts.genes, cells, panels, [], SETTINGS, torch.device("cpu"))
+    broken = torch.nn.Linear(1, 79)
+    torch.nn.init.constant_(broken.bias[3:4].detach(), float("inf"))
+    batches, fit = MemoryBatches(planted.values[:20]), FitParams(panel="panel", predictor="mean")
+    targets = [f"g{i}" for i in range(1, 80)]
+    with pytest.raises(DataError, match="finite numbers; got 20 of 1580 that are NaN or infinite") as caught:
+        empty.add("mine", fit, "log", broken, ["g0"], targets, batches, batches)
+    assert caught.value.__notes__ == ["fit mine"]
+
+
+def contest(floor: float) -> Contest:
+    """Two fits of ten targets over six cells, whose mean leaves an error of 2."""
+    sse_C = np.linspace(1, 1.5, 6)
+    return Contest("a", "b", 10, sse_C, sse_C + 0.1, np.full(6, 2.0), Pooled(floor, np.full(50, floor)))
+
+
+@pytest.mark.parametrize(("floor", "metrics"), [(1.9, ["mse", "explained", "captured"]), (1.99, ["mse", "explained"])])
+def test_no_difference_in_captured_where_there_is_none_of_it(floor: float, metrics: list[str]) -> None:
+    """With less than 2 % above the floor the fits have no captured, and so no difference in it."""
+    resamples = Resamples("cell", resample_weights(6, 50, 0), np.arange(6))
+    found = difference_rows([contest(floor)], "pair", resamples, 0.95)
+    assert found["metric"].to_list() == metrics
+    expected = [-0.01, 0.1 / 2, 0.1 / (2 - floor)]
+    assert found["value"].to_list() == pytest.approx(expected[: len(metrics)])
+
+
+def test_one_level_where_all_means_are_equal() -> None:
+    """Its ends are that mean."""
+    edges = level_edges(np.full(5, 0.25))
+    assert levels_of(np.full(5, 0.25), edges).tolist() == [0] * 5
+    assert bounds(edges, 0) == (0.25, 0.25)
+    assert bounds(np.array([0.0, 0.5, 2.0]), 1) == (0.5, 2.0)
 
 
 def test_no_common_targets_give_no_rows(planted) -> None:

@@ -42,6 +42,12 @@ def test_no_gap_shows_nothing_and_a_constant_one_all() -> None:
     assert found.p_P[1] == 0.01
 
 
+def test_a_single_unit_shows_nothing() -> None:
+    """It has no spread to compare its gap with."""
+    found = max_t(np.array([[3.0, 0.0]]), np.ones((1, 1)), resample_weights(1, 20, 0))
+    assert (found.t_P.tolist(), found.p_P.tolist(), found.adjusted_P.tolist()) == ([0, 0], [1, 1], [1, 1])
+
+
 def test_units_of_different_size_are_weighted() -> None:
     """A ratio of sums: donors with more cells count more."""
     gap_UP, size_U1 = np.array([[2.0], [9.0], [4.0], [5.0]]), np.array([[1.0], [4.0], [2.0], [3.0]])
