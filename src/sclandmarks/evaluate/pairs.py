@@ -17,6 +17,7 @@ from sclandmarks.evaluate.noise import LEAST_EXPLAINABLE
 
 FloatArray = NDArray[np.float64]
 BETTER, WORSE, UNDECIDED = "better", "worse", "no difference shown"
+ROUNDING = 1e-5  # of a cell's squared error: sums over thousands of genes in float32
 SIGNS = {"mse": -1, "explained": 1, "captured": 1}  # 1 where larger is better
 
 
@@ -43,6 +44,16 @@ class Contest(NamedTuple):
     baseline_C: FloatArray
     floor: Pooled | None
 
+    @property
+    def gap_C(self) -> FloatArray:
+        """Squared error of the fit less that of the reference, shape (n_cells,).
+
+        0 where rounding alone parts them in every cell: the same predictions, summed in another order, must not win.
+        """
+        gap_C = self.sse_C - self.reference_C
+        differ_C = np.abs(gap_C) > ROUNDING * (self.sse_C + self.reference_C)
+        return gap_C if differ_C.any() else np.zeros_like(gap_C)
+
 
 def verdict(difference: float, sign: int, adjusted: float, confidence: float) -> str:
     """Say what a test shows; `sign` is 1 where larger is better, -1 where smaller is."""
@@ -62,7 +73,7 @@ def difference_rows(
     family = [contest for contest in contests if contest.n_targets]
     if not family:
         return schema.DIFFERENCES.empty()
-    gap_CP = np.stack([contest.sse_C - contest.reference_C for contest in family], axis=1)
+    gap_CP = np.stack([contest.gap_C for contest in family], axis=1)
     size_UP = resamples.add_up(np.ones((len(gap_CP), 1)))
     tests = max_t(resamples.add_up(gap_CP), size_UP, resamples.weights_NU)
     size_N = resamples.weights_NC.sum(axis=1)
@@ -97,7 +108,7 @@ def _differences(
     contest: Contest, gap_N: FloatArray, size_N: FloatArray, weights_NC: FloatArray, confidence: float
 ) -> dict[str, Interval]:
     """Fit minus reference in MSE, explained and captured; without the last where `noise.captured` is not defined."""
-    gap = float((contest.sse_C - contest.reference_C).mean())
+    gap = float(contest.gap_C.mean())
     found = {"mse": interval(gap / contest.n_targets, gap_N / contest.n_targets, confidence)}
     base, base_N = float(contest.baseline_C.mean()), weights_NC @ contest.baseline_C / size_N
     scales = {"explained": (base, base_N)}

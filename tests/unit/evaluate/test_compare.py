@@ -366,6 +366,20 @@ def test_no_difference_in_captured_where_there_is_none_of_it(floor: float, metri
     assert found["value"].to_list() == pytest.approx(expected[: len(metrics)])
 
 
+def test_the_same_predictor_does_not_beat_itself() -> None:
+    """Errors that only rounding parts, all to one side, are no difference; one cell that differs makes one."""
+    sse_C = np.random.default_rng(0).uniform(100, 200, 50)
+    resamples = Resamples("cell", resample_weights(50, 99, 0), np.arange(50))
+    same = Contest("a", "b", 10, sse_C * (1 - 1e-7), sse_C, np.full(50, 200.0), None)
+    found = difference_rows([same], "pair", resamples, 0.95)
+    assert (found["value"].to_list(), found["p"].to_list()) == ([0, 0], [1, 1])
+    assert set(found["verdict"]) == {"no difference shown"}
+    other_C = np.where(np.arange(50) == 7, 0.9, 1 - 1e-7) * sse_C
+    found = difference_rows([same._replace(sse_C=other_C)], "pair", resamples, 0.95)
+    assert found["value"][0] == pytest.approx((other_C - sse_C).mean() / 10)
+    assert found["p"][0] < 1
+
+
 def test_one_level_where_all_means_are_equal() -> None:
     """Its ends are that mean."""
     edges = level_edges(np.full(5, 0.25))
