@@ -34,6 +34,7 @@ class GenePass:
         Of zero against non-zero; NaN for a gene without zeros or without others.
     mse_NT, baseline_NT, r2_NT, pearson_NT, spearman_NT, auroc_NT : numpy.ndarray
         The same over resampled cells. R^2 is about the mean over all test cells: the same zero point in each.
+        Correlations are NaN in a resample without a read of the gene.
     """
 
     mse_T: FloatArray
@@ -113,9 +114,8 @@ def _judge(block: Block, y_rank: Tensor, mean_T: Tensor, weights_NC: Tensor) -> 
     auroc = ranks.aurocs(p_rank, positive)
     values = [square_TC.mean(1, dtype=torch.float64), base_TC.mean(1, dtype=torch.float64), variance_T]
     values += [ranks.centred_correlations(*linear), ranks.centred_correlations(*ranked), auroc.value_R]
-    values += [mse_NT, over(base_TC), r2_NT, ranks.resampled_correlations(*linear, weights_NC)]
-    values += [
-        ranks.resampled_correlations(*ranked, weights_NC),
-        ranks.resampled_aurocs(auroc, positive, weights_NC),
-    ]
+    empty_NT = weights_NC @ positive.float().T == 0  # constant there; sums in float32 would leave some variance
+    both = [ranks.resampled_correlations(*pair, weights_NC) for pair in (linear, ranked)]
+    values += [mse_NT, over(base_TC), r2_NT, *(value_NT.masked_fill(empty_NT, torch.nan) for value_NT in both)]
+    values.append(ranks.resampled_aurocs(auroc, positive, weights_NC))
     return [value.numpy() for value in values]

@@ -97,6 +97,19 @@ def test_a_constant_prediction_of_a_varying_gene_correlates_by_nothing(know) -> 
     assert (found.pearson_NT[:, 3] == 0).all()
 
 
+def test_a_gene_without_a_read_in_a_resample_has_no_correlation_there(know) -> None:
+    """As a gene of one donor, where this donor is not drawn: NaN, not the 0 that rounding makes of it."""
+    rng, n_cells = np.random.default_rng(0), 3000
+    y_CT = np.where(np.arange(n_cells)[:, None] < 500, rng.uniform(0.1, 2, (n_cells, N_TARGETS)), 0)
+    p_CT = rng.random((n_cells, N_TARGETS)) + 0.2 * y_CT
+    weights_NC = np.stack([np.arange(n_cells) >= 500, np.ones(n_cells)]).astype(np.float64)
+    found = passed(know, p_CT, y_CT, y_CT.mean(axis=0), weights_NC=weights_NC)
+    for value_NT in (found.pearson_NT, found.spearman_NT, found.auroc_NT):
+        assert np.isnan(value_NT[0]).all()
+        assert (value_NT[1] > 0).all()
+    np.testing.assert_allclose(found.pearson_NT[1], found.pearson_T, rtol=1e-4)
+
+
 def test_no_targets_give_empty_figures() -> None:
     """Rather than an error."""
     found = GeneSums(torch.zeros(0), WEIGHTS_NC).result()
