@@ -88,7 +88,7 @@ def _within(
         floor = Pooled(floor.value, floor.resampled_N[telling_N])
     parts = (errors.sse_C, errors.weighted_C, errors.absolute_C, errors.pearson_C, errors.spearman_C)
     some = CellErrors(errors.n_targets, *(part_C[here] for part_C in parts))
-    return error_figures(some, baseline_C[here], floor, resamples.weights_NC[telling_N][:, here])
+    return error_figures(some, baseline_C[here], floor, resamples.weights_NC[:, here][telling_N])
 
 
 def _three(figures: Mapping[str, Figure], confidence: float) -> dict[str, float]:
