@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sclandmarks.io.tables import write_table
 from sclandmarks.params import Params, parse_params
 
 REPOSITORY = Path(__file__).parents[3]
+sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))  # the quick study
 SHIPPED: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
 NETWORK = {"width": 8, "batch_size": 64, "max_epochs": 4, "patience": 4, "learning_rate": 0.01}
 BUDGET = {"trials": 3, "workers": 1, "timeout": None, "trial_timeout": None, "storage": None, "sampler": "random",
