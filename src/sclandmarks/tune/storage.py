@@ -29,9 +29,6 @@ POOL = {"pool_size": 2, "max_overflow": 2, "pool_recycle": 1800}  # two threads;
 LOST = "-c idle_in_transaction_session_timeout=60s"  # a worker frozen in the middle of a write holds its rows no longer
 START = "Start the server, or mend --storage; trials already there are kept."
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-
 
 class Store(NamedTuple):
     """A storage, and the right to change the list of its trials.
@@ -76,6 +73,7 @@ def open_store(url: str, name: str, folder: Path, workers: int = 1, patience: fl
     DataError
         If a line in the middle of a journal is broken.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     local = partial(lock_file, folder / "claim.flock")
     if url.startswith("journal:"):
         storage: BaseStorage = JournalStorage(Journal(Path(url.removeprefix("journal:"))))
@@ -143,7 +141,9 @@ def serve(url: str, host: str = "127.0.0.1", port: int = 13000) -> None:
     storage = open_store(url, "", Path(), patience=SERVED).storage
     if host not in ("127.0.0.1", "localhost", "::1"):
         logging.getLogger(__name__).warning("%s: everyone who reaches port %d can change every study", host, port)
-    optuna.storages.run_grpc_proxy_server(storage, host=host, port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.storages.run_grpc_proxy_server(storage, host=host, port=port)
 
 
 def _open_proxy(url: str, first: float) -> BaseStorage:
@@ -154,7 +154,9 @@ def _open_proxy(url: str, first: float) -> BaseStorage:
         host, port = None, None
     if not host or not port:
         raise ParamsError("grpc://HOST:PORT", without_password(url), "Give the address of `sclandmarks tune serve`.")
-    proxy = GrpcStorageProxy(host=host, port=port)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        proxy = GrpcStorageProxy(host=host, port=port)
     try:
         proxy.wait_server_ready(timeout=first)
     except ConnectionError:
