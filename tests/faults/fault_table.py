@@ -53,13 +53,13 @@ def kill_launcher(root: Path, kills: int, trials: int, seed: int, longest: float
     plan, draw, killed = quick_plan(root, trials, max_retries=99), random.Random(seed), 0
     while killed < kills:
         with start("quick_launch.py", plan, quick={"seconds": 0.1}) as launcher:
-            wait_until(lambda: _is_at_work(plan) or launcher.poll() is not None)
+            wait_until(lambda: is_at_work(plan) or launcher.poll() is not None)
             time.sleep(draw.uniform(0.0, longest))
             if launcher.poll() is not None:
                 break
             launcher.kill()
             killed += 1
-        wait_until(lambda: not _is_at_work(plan))
+        wait_until(lambda: not is_at_work(plan))
     run("quick_launch.py", plan)
     return Fault("launcher killed", killed, plan, audit(plan))
 
@@ -148,7 +148,7 @@ def stop_launcher(root: Path, times: int, trials: int) -> Fault:
     plan = quick_plan(root, trials, max_retries=0)
     for turn in range(times):
         with start("quick_launch.py", plan, quick={"seconds": 0.3}) as launcher:
-            wait_until(lambda: _is_at_work(plan) or launcher.poll() is not None)
+            wait_until(lambda: is_at_work(plan) or launcher.poll() is not None)
             time.sleep(0.1)
             launcher.send_signal(signal.SIGTERM if turn % 2 else signal.SIGINT)
             assert _finish(launcher).strip() == "stopped"
@@ -204,7 +204,7 @@ def _finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def _is_at_work(plan: Plan) -> bool:
+def is_at_work(plan: Plan) -> bool:
     """Whether a trial is run by a process that lives."""
     return any(is_alive(trial.user_attrs.get("worker", {})) for trial in running(_trials(plan)))
 
