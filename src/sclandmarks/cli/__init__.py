@@ -7,6 +7,7 @@ import click
 from sclandmarks import __version__
 from sclandmarks.cli.counts import ingest, inspect
 from sclandmarks.cli.house import datasets, doctor, ui, where
+from sclandmarks.cli.tune import tune
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,5 +19,5 @@ def main() -> None:
     """
 
 
-for command in (where, ui, datasets, doctor, inspect, ingest):
+for command in (where, ui, datasets, doctor, inspect, ingest, tune):
     main.add_command(command)

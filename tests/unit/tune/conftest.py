@@ -40,7 +40,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     values["runtime"] = {"device": "cpu", "threads": 1}
     values["panels"]["planted"] = {"selector": "random", "seed": 0}
     values["predictors"]["network"] |= NETWORK
-    values["tune"] = copy.deepcopy({"fit": FIT, "select": SELECT})
+    values["tune"] |= copy.deepcopy({"fit": FIT, "select": SELECT})
     for key, value in changes.items():
         *sections, last = key.split("__")
         place = values
