@@ -84,7 +84,7 @@ def front_lines(study: Study, plan: Plan) -> Iterator[str]:
     if len(plan.search.objectives) < 2 or len(best) < 2:
         return
     front = sorted((trials[number] for number in best), key=lambda trial: tuple(trial.values))
-    names = list(plan.search.space)
+    names = [name for name in plan.search.space if name not in plan.search.objectives]
     rows = [
         (str(one.number), *map(_number, one.values), *(_number(settings_of(one).get(name)) for name in names))
         for one in front

@@ -93,7 +93,8 @@ def status_of(study: Study, plan: Plan) -> Status:
 def _runner(trial: FrozenTrial) -> Runner:
     worker: Mapping[str, Any] = trial.user_attrs.get("worker", {})
     name = f"{worker.get('host', '?')}:{worker.get('pid', '?')}"
-    return Runner(trial.number, name, is_alive(worker) if worker else None, max(trial.intermediate_values, default=None))
+    alive = is_alive(worker) if worker else None
+    return Runner(trial.number, name, alive, max(trial.intermediate_values, default=None))
 
 
 def _last_sign(trials: Sequence[FrozenTrial], plan: Plan) -> datetime | None:
@@ -147,12 +148,13 @@ def winner(study: Study, plan: Plan, number: int | None = None) -> FrozenTrial:
     """
     complete = {one.number: one for one in study.get_trials(deepcopy=False) if one.state.name == "COMPLETE"}
     if not complete:
-        raise StudyError("a trial that is complete", f"none in study {plan.name}",
-                         f"Go on with it: `sclandmarks tune {plan.task} --study {plan.name}`.")  # fmt: skip
+        remedy = f"Go on with it: `sclandmarks tune {plan.task} --study {plan.name}`."
+        raise StudyError("a trial that is complete", f"none in study {plan.name}", remedy)
     best = sorted(best_numbers(list(complete.values()), directions_of(study)))
+    shown = ", ".join(map(str, best))
     if number is None and len(best) > 1:
-        raise StudyError("one best trial", f"several, on the Pareto front: {', '.join(map(str, best))}",
-                         "Choose one by --trial; `sclandmarks tune best` shows them.")  # fmt: skip
+        remedy = "Choose one by --trial; `sclandmarks tune best` shows them."
+        raise StudyError("one best trial", f"several, on the Pareto front: {shown}", remedy)
     if number is not None and number not in complete:
-        raise StudyError(f"trial {number} to be complete", "one that is not, or none", f"Best: {', '.join(map(str, best))}.")
+        raise StudyError(f"trial {number} to be complete", "one that is not, or none", f"Best: {shown}.")
     return complete[best[0] if number is None else number]
