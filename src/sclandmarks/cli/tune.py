@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from optuna import Study
-
+    from sclandmarks.tune.look import Study
     from sclandmarks.tune.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -63,9 +62,9 @@ def _run_options(command: Command) -> Command:
 
 @click.group()
 def tune() -> None:
-    """Search for settings, as the section tune of params.yaml says; Ctrl-C stops, the same command goes on.
+    """Search for settings by Optuna, as the section tune of params.yaml says.
 
-    Judged on validation cells; no test cell has a part in it.
+    Ctrl-C stops, the same command goes on. Trials are judged on validation cells; no test cell has a part in it.
     """
 
 

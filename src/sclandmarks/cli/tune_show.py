@@ -7,10 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
-
-    from sclandmarks.tune.look import Status
+    from sclandmarks.tune.look import FrozenTrial, Status, Study
     from sclandmarks.tune.plan import Plan
 
 LABEL = 9

@@ -18,9 +18,9 @@ from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import defaults
 from sclandmarks.tune.tables import best_numbers, directions_of, settings_of
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
+if TYPE_CHECKING:  # the names that the commands know them by
+    from optuna import Study as Study
+    from optuna.trial import FrozenTrial as FrozenTrial
 
 STATES = ("complete", "pruned", "fail", "running", "waiting")
 

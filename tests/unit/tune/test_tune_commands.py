@@ -13,16 +13,16 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from optuna.trial import TrialState, create_trial
-from sclandmarks.tune.identity import identify
-from sclandmarks.tune.study import open_study, public
 
 from sclandmarks.cli import main
 from sclandmarks.cli.tune_show import age
 from sclandmarks.errors import StudyError
 from sclandmarks.io.atomic import write_text
 from sclandmarks.params import Range
+from sclandmarks.tune.identity import identify
 from sclandmarks.tune.look import default_trial, only_study, status_of, winner
 from sclandmarks.tune.plan import Plan, make_plan
+from sclandmarks.tune.study import open_study, public
 
 DEFAULTS = {"width": 8, "learning_rate": 0.01, "loss": "mse"}
 BETTER = {"width": 12, "learning_rate": 0.05, "loss": "weighted_mse"}
@@ -230,7 +230,10 @@ def test_options_that_make_no_sense(arguments: list[str], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (-5, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (11_100, "3 h 5 min"), (187200, "2 d 4 h")],
+    [
+        (0, "0 s"), (-5, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (11_100, "3 h 5 min"),
+        (187_200, "2 d 4 h"),
+    ],
 )  # fmt: skip
 def test_ages(seconds: int, text: str) -> None:
     at = datetime(2026, 1, 5, tzinfo=UTC)
