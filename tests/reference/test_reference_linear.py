@@ -12,7 +12,8 @@ from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import OlsPredictor, ReducedRankPredictor, RidgePredictor
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.linear import fit_ols, fit_reduced_rank, fit_ridge
+from sclandmarks.predict.linear import fit_ols, fit_ridge
+from sclandmarks.predict.reduced import fit_reduced_rank
 
 PANEL = [45, 47, 1, 52, 60, 62, 3, 69, 33, 70, 12]
 N_TRAIN = 120

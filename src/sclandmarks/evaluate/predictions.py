@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from sclandmarks.learn.task import dense_pairs
-from sclandmarks.predict.modules import Constant, LowRank, Network
+from sclandmarks.predict.modules import Constant, Kernel, LowRank, Network
 
 MEMORY = 1 << 29  # bytes for one block of genes over all cells, with its ranks
 PER_VALUE = 64  # bytes that each predicted value of a block takes at the peak: two values, ranks, places of a sort
@@ -79,7 +79,7 @@ def output_weights(module: nn.Module) -> Mapping[str, int]:
         return {f"{last}.weight": 0, f"{last}.bias": 0}
     if isinstance(module, Network):
         return {"last.weight": 0, "last.bias": 0}
-    if isinstance(module, LowRank):
+    if isinstance(module, LowRank | Kernel):
         return {"B_RT": 1, "bias": 0}
     return {"bias": 0} if isinstance(module, Constant) else {}
 

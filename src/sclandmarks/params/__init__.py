@@ -51,6 +51,7 @@ from sclandmarks.params.panels import (
 )
 from sclandmarks.params.predictors import (
     FitParams,
+    KernelPredictor,
     KnnPredictor,
     LogScale,
     MeanPredictor,
@@ -115,6 +116,7 @@ __all__ = [
     "HvgPanel",
     "IntervalParams",
     "KMeansPanel",
+    "KernelPredictor",
     "KnnPredictor",
     "L1000Panel",
     "LoadingsPanel",

@@ -38,9 +38,10 @@ class OlsPredictor(LogScale):
 
 
 class RidgePredictor(LogScale):
-    """Ridge regression in closed form; lambda chosen on the held-back cells."""
+    """Ridge regression in closed form; one lambda chosen on the held-back cells, or one a gene by leave-one-out."""
 
     method: Literal["ridge"]
+    penalty: Literal["shared", "per_gene"] = "shared"
 
 
 class ReducedRankPredictor(LogScale):
@@ -56,6 +57,16 @@ class KnnPredictor(LogScale):
     method: Literal["knn"]
     seed: Seed
     max_cells: Positive
+
+
+class KernelPredictor(LogScale):
+    """Gaussian-kernel ridge regression cut to a low rank; rank and lambda chosen on the held-back cells."""
+
+    method: Literal["kernel"]
+    seed: Seed
+    max_cells: Positive
+    max_rank: Positive
+    bandwidth: Annotated[Number, Field(gt=0)]
 
 
 class PaperLinearPredictor(EpochParams):
@@ -98,6 +109,7 @@ Predictor = Annotated[
     | RidgePredictor
     | ReducedRankPredictor
     | KnnPredictor
+    | KernelPredictor
     | PaperLinearPredictor
     | PaperNetworkPredictor
     | NetworkPredictor,

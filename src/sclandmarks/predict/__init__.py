@@ -8,9 +8,11 @@ from typing import Any
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.constant import fit_mean, fit_zero
-from sclandmarks.predict.linear import fit_ols, fit_reduced_rank, fit_ridge
+from sclandmarks.predict.kernel import fit_kernel
+from sclandmarks.predict.linear import fit_ols, fit_ridge
 from sclandmarks.predict.nearest import fit_knn
 from sclandmarks.predict.networks import fit_network, fit_paper_network
+from sclandmarks.predict.reduced import fit_reduced_rank
 from sclandmarks.predict.sgd import fit_paper_linear
 
 PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
@@ -21,6 +23,7 @@ PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
     "ridge": fit_ridge,
     "reduced_rank": fit_reduced_rank,
     "knn": fit_knn,
+    "kernel": fit_kernel,
     "paper_network": fit_paper_network,
     "network": fit_network,
 }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sclandmarks.learn.layers import paper_layers, seeded
 
-Kind = Literal["constant", "linear", "low_rank", "nearest", "paper_network", "network"]
+Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "network"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Spec:
     n_landmarks, n_targets : int
     width, depth, rank : int
         Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none. Of `nearest`,
-        width is the number of cells kept and rank that of neighbours.
+        width is the number of cells kept and rank that of neighbours; of `kernel`, width is the number of cells kept.
     dropout : float
     """
 
@@ -91,6 +91,37 @@ class Nearest(nn.Module):
         return weights_BK.scatter(1, near_BK, 1 / self.n_neighbours) @ self.Y_KT
 
 
+def alike(z_BL: Tensor, Z_KL: Tensor, gamma: Tensor) -> Tensor:
+    """Gaussian kernel exp(-gamma |z - Z|^2) of every row of z with every row of Z, shape (B, K)."""
+    far_BK = z_BL.square().sum(1, keepdim=True) - 2 * z_BL @ Z_KL.T + Z_KL.square().sum(1)
+    return torch.exp(-gamma * far_BK.clamp(min=0))
+
+
+class Kernel(nn.Module):
+    """y = (k(x) A - o) B + b, with k the Gaussian kernel to the cells kept, A (cells x rank) and B (rank x n_targets)."""
+
+    center: Tensor
+    scale: Tensor
+    gamma: Tensor
+    Z_KL: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(spec.n_landmarks))
+        self.register_buffer("scale", torch.ones(spec.n_landmarks))
+        self.register_buffer("gamma", torch.ones(()))
+        self.register_buffer("Z_KL", torch.zeros(spec.width, spec.n_landmarks))
+        self.A_KR = nn.Parameter(torch.zeros(spec.width, spec.rank))
+        self.offset = nn.Parameter(torch.zeros(spec.rank))
+        self.B_RT = nn.Parameter(torch.zeros(spec.rank, spec.n_targets))
+        self.bias = nn.Parameter(torch.zeros(spec.n_targets))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        alike_BK = alike((x_BL - self.center) * self.scale, self.Z_KL, self.gamma)
+        return (alike_BK @ self.A_KR - self.offset) @ self.B_RT + self.bias
+
+
 class Block(nn.Module):
     """x + dropout(relu(W x + b)): a residual block."""
 
@@ -139,6 +170,8 @@ def _build(spec: Spec) -> nn.Module:
         return LowRank(spec)
     if spec.kind == "nearest":
         return Nearest(spec)
+    if spec.kind == "kernel":
+        return Kernel(spec)
     if spec.kind == "paper_network":
         return paper_layers(spec.n_landmarks, spec.n_targets, spec.width, spec.depth, spec.dropout)
     return Network(spec)

@@ -11,8 +11,11 @@ from scipy import sparse
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import ReducedRankPredictor, RidgePredictor
-from sclandmarks.predict import linear
-from sclandmarks.predict.linear import _ranks, _search, fit_reduced_rank, fit_ridge
+from sclandmarks.predict.grid import ranks, search
+from sclandmarks.predict.linear import fit_ridge
+from sclandmarks.predict.modules import Spec
+from sclandmarks.predict.reduced import fit_reduced_rank, low_rank
+from sclandmarks.predict.spectrum import open_eigen
 
 N_PANEL, N_TARGETS = 5, 8
 RIDGE, REDUCED = RidgePredictor(method="ridge"), ReducedRankPredictor(method="reduced_rank", max_rank=4)
@@ -34,7 +37,6 @@ def errors_with_best_at(exponent: float):
     return lambda lambdas: [abs(np.log10(value) - exponent) for value in lambdas]
 
 
-EIGEN = linear.Eigen(*[np.ones(1)] * 5)
 
 
 def test_an_inner_choice_is_the_best_of_its_grid(caplog: pytest.LogCaptureFixture) -> None:
@@ -67,7 +69,7 @@ def test_a_panel_that_misleads_is_shrunk_away(fit) -> None:
 def test_widening_finds_a_choice_beyond_either_edge(exponent: float, caplog: pytest.LogCaptureFixture) -> None:
     """In steps of two decades, three at most; no warning once the best one lies inside."""
     with caplog.at_level(logging.WARNING):
-        grid, errors = _search(errors_with_best_at(exponent), EIGEN)
+        grid, errors = search(errors_with_best_at(exponent), 1.0)
     best = grid[int(np.argmin(errors))]
     assert best == pytest.approx(10.0**exponent)
     assert grid[0] < best < grid[-1]
@@ -78,7 +80,7 @@ def test_widening_finds_a_choice_beyond_either_edge(exponent: float, caplog: pyt
 @pytest.mark.parametrize("exponent", [-20, 30])
 def test_widening_ends(exponent: float, caplog: pytest.LogCaptureFixture) -> None:
     """A choice farther off than that is the edge, with a warning."""
-    grid, errors = _search(errors_with_best_at(exponent), EIGEN)
+    grid, errors = search(errors_with_best_at(exponent), 1.0)
     assert int(np.argmin(errors)) in (0, len(grid) - 1)
     assert "edge of the grid" in caplog.text
 
@@ -101,17 +103,17 @@ def test_reduced_rank_of_full_rank_is_ridge() -> None:
     """With lambda and all axes the same, so are the predictions."""
     task = task_of(noise=0.5)
     ridge = fit_ridge(task, RIDGE, Hooks())
-    eigen = linear._eigen(task)
-    full = linear._low_rank(eigen, ridge.chosen["lambda"], linear.Spec("low_rank", N_PANEL, N_TARGETS, rank=N_PANEL))
+    eigen = open_eigen(task)
+    full = low_rank(eigen, ridge.chosen["lambda"], Spec("low_rank", N_PANEL, N_TARGETS, rank=N_PANEL))
     x_BL = task.example(10)
     np.testing.assert_allclose(full(x_BL).detach(), ridge.module(x_BL).detach(), atol=1e-4)
 
 
 def test_ranks_reach_the_largest_by_tenths() -> None:
     """All up to 20, then wider steps, never beyond."""
-    assert _ranks(4) == [1, 2, 3, 4]
-    assert _ranks(25) == [*range(1, 21), 22, 24]
-    assert max(_ranks(910)) <= 910
+    assert ranks(4) == [1, 2, 3, 4]
+    assert ranks(25) == [*range(1, 21), 22, 24]
+    assert max(ranks(910)) <= 910
 
 
 def test_a_constant_landmark_does_no_harm() -> None:

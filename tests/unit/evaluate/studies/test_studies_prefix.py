@@ -15,7 +15,7 @@ from sclandmarks.evaluate.studies.prefix import Side, fit_prefix, gather_grams
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import ReducedRankPredictor
-from sclandmarks.predict.linear import fit_reduced_rank
+from sclandmarks.predict.reduced import fit_reduced_rank
 
 ORDER = np.array([3, 50, 11, 70, 27, 8, 41, 66, 19, 33])
 
