@@ -17,6 +17,7 @@ from sclandmarks.io.models import load_model, save_model
 from sclandmarks.learn.task import Hooks, Task, history_table, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import (
+    KernelPredictor,
     KnnPredictor,
     MeanPredictor,
     NetworkPredictor,
@@ -36,6 +37,7 @@ SETTINGS = {
     "mean": MeanPredictor(method="mean"),
     "ols": OlsPredictor(method="ols"),
     "knn": KnnPredictor(method="knn", max_cells=250, seed=0),
+    "kernel": KernelPredictor(method="kernel", max_cells=250, max_rank=10, bandwidth=1.8, seed=0),
     "ridge": RidgePredictor(method="ridge"),
     "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=10),
     "paper_linear": PaperLinearPredictor(
@@ -48,7 +50,7 @@ SETTINGS = {
         method="network", width=32, depth=1, dropout=0.1, weight_decay=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
     ),
 }
-IN_ONE_PASS = ("zero", "mean", "ols", "knn", "ridge", "reduced_rank")
+IN_ONE_PASS = ("zero", "mean", "ols", "knn", "kernel", "ridge", "reduced_rank")
 SEEDED = ("paper_network", "network")
 N_TRAIN = 300
 
@@ -173,7 +175,7 @@ def test_better_than_zero(name: str, fits: dict[str, Fitted], task: Task) -> Non
         assert held_back_mse(fits[name], task) < 0.2 * held_back_mse(fits["zero"], task)
 
 
-@pytest.mark.parametrize("name", ["ridge", "reduced_rank", "network"])
+@pytest.mark.parametrize("name", ["ridge", "reduced_rank", "kernel", "network"])
 def test_the_planted_landmarks_beat_the_mean(name: str, fits: dict[str, Fitted], task: Task) -> None:
     """By a fifth of its error, the most that the noise leaves being about two fifths."""
     assert held_back_mse(fits[name], task) < 0.8 * held_back_mse(fits["mean"], task)

@@ -98,7 +98,7 @@ def alike(z_BL: Tensor, Z_KL: Tensor, gamma: Tensor) -> Tensor:
 
 
 class Kernel(nn.Module):
-    """y = (k(x) A - o) B + b, with k the Gaussian kernel to the cells kept, A (cells x rank) and B (rank x n_targets)."""
+    """y = (k(x) A - o) B + b: k the Gaussian kernel to the cells kept, A (cells x rank), B (rank x n_targets)."""
 
     center: Tensor
     scale: Tensor

@@ -23,6 +23,7 @@ SPECS = [
     Spec("constant", 2, 3),
     Spec("linear", 2, 3),
     Spec("low_rank", 2, 3, rank=1),
+    Spec("kernel", 2, 3, width=4, rank=2),
     Spec("paper_network", 2, 3, width=4, depth=2, dropout=0.5),
     Spec("network", 2, 3, width=4, depth=1, dropout=0.5),
 ]

@@ -37,8 +37,6 @@ def errors_with_best_at(exponent: float):
     return lambda lambdas: [abs(np.log10(value) - exponent) for value in lambdas]
 
 
-
-
 def test_an_inner_choice_is_the_best_of_its_grid(caplog: pytest.LogCaptureFixture) -> None:
     """No warning; by decades from 1e-2 to 1e6 of the mean eigenvalue, and four a decade around the best."""
     with caplog.at_level(logging.WARNING):

@@ -14,6 +14,7 @@ SPECS = {
     "linear": Spec("linear", 5, 7),
     "low_rank": Spec("low_rank", 5, 7, rank=2),
     "nearest": Spec("nearest", 5, 7, width=9, rank=3),
+    "kernel": Spec("kernel", 5, 7, width=9, rank=2),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
     "network": Spec("network", 5, 7, width=6, depth=2, dropout=0.4),
 }
@@ -71,6 +72,15 @@ def test_formulas_by_hand() -> None:
     torch.testing.assert_close(constant(x_BL), constant.bias.expand(3, 7))
     want_BT = (x_BL - low_rank.center) @ (low_rank.A_LR @ low_rank.B_RT) + low_rank.bias
     torch.testing.assert_close(low_rank(x_BL), want_BT)
+
+
+def test_kernel_by_hand() -> None:
+    """Gaussian of the squared distances of scaled cells, two linear maps."""
+    module, x_BL = filled(SPECS["kernel"]), torch.rand(3, 5)
+    z_BL = (x_BL - module.center) * module.scale
+    alike_BK = torch.exp(-module.gamma * torch.cdist(z_BL, module.Z_KL).square())
+    want_BT = (alike_BK @ module.A_KR - module.offset) @ module.B_RT + module.bias
+    torch.testing.assert_close(module(x_BL), want_BT)
 
 
 def test_our_network_by_hand() -> None:
