@@ -19,6 +19,7 @@ from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import (
     EnsemblePanel,
     GreedyPanel,
+    GroupLassoNetworkPanel,
     GroupLassoPanel,
     GuidedPanel,
     HvgPanel,
@@ -53,6 +54,20 @@ SETTINGS = {
     "group_lasso": GroupLassoPanel(
         selector="group_lasso", seed=0, width=8, standardise=True, path_ratio=0.8, max_steps=300, tolerance=1e-4
     ),
+    "group_lasso_network": GroupLassoNetworkPanel(
+        selector="group_lasso_network",
+        width=8,
+        depth=1,
+        dropout=0.1,
+        loss="mse",
+        standardise=True,
+        path_ratio=0.7,
+        learning_rate=0.02,
+        batch_size=64,
+        max_epochs=16,
+        patience=3,
+        seed=0,
+    ),
     "greedy": GreedyPanel(selector="greedy", ridge=0.1, sweeps=3),
     "guided": GuidedPanel(selector="guided", ridge=0.1, start="l1000", sweeps=3, denoised=True, n_axes=8),
     "l1000_kmeans": KMeansPanel(selector="l1000_kmeans", seed=0, n_components=10, rounds=2, ridge=0.1),
@@ -67,8 +82,8 @@ SETTINGS = {
     ),
 }
 RANKED_BY_ENTRY = ("greedy", "guided")  # a later gene can gain more than one before
-SEEDED = ("random", "paper_f910", "l1000_kmeans", "ensemble")
-FINDERS = ("group_lasso", "greedy", "guided", "ensemble")
+SEEDED = ("random", "paper_f910", "group_lasso_network", "l1000_kmeans", "ensemble")
+FINDERS = ("group_lasso", "group_lasso_network", "greedy", "guided", "ensemble")
 EPOCHS_STOP = ("paper_f910",)
 
 every_selector = pytest.mark.parametrize("name", SELECTORS)

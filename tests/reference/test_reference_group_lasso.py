@@ -10,7 +10,7 @@ from sklearn.linear_model import MultiTaskLasso
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import GroupLassoPanel
 from sclandmarks.select import SelectionTask, prox
-from sclandmarks.select.group_lasso import Place, Problem, build_problem, duality_gap, path, solve, start
+from sclandmarks.select.lasso_solver import Place, Problem, duality_gap, largest, lay_out, solve, start
 
 WIDTH = 6
 
@@ -54,7 +54,7 @@ def lasso(data: tuple[np.ndarray, np.ndarray], strength: float) -> np.ndarray:
 @pytest.mark.parametrize("ratio", [0.9, 0.5, 0.2])
 def test_solutions_agree_with_scikit_learn(data, problem: Problem, ratio: float) -> None:
     """The same genes, weights and objective, at three places of the path, cold."""
-    strength = ratio * path(problem, 0.8)[0]
+    strength = ratio * largest(problem.C_GH)
     place = solve(problem, strength, start(problem), max_steps=5000, tolerance=1e-6)
     want_GH, got_GH = lasso(data, strength), dense(problem, place)
     clear_G = np.linalg.norm(want_GH, axis=1) > 1e-3 * np.linalg.norm(want_GH, axis=1).max()
@@ -66,7 +66,7 @@ def test_solutions_agree_with_scikit_learn(data, problem: Problem, ratio: float)
 
 def test_warm_starts_lead_to_the_same_place(problem: Problem) -> None:
     """Down the path or straight there."""
-    strengths = path(problem, 0.8)[:8]
+    strengths = [0.8**i * largest(problem.C_GH) for i in range(8)]
     warm = start(problem)
     for strength in strengths:
         warm = solve(problem, strength, warm, max_steps=5000, tolerance=1e-6)
@@ -79,17 +79,17 @@ def test_warm_starts_lead_to_the_same_place(problem: Problem) -> None:
 def test_lambda_max_is_where_the_first_gene_enters(data, problem: Problem) -> None:
     """From the definition, max |X_g' Y| / n: nothing at it, one gene just below."""
     X_CG, Y_CH = data
-    largest = np.linalg.norm(X_CG.T @ Y_CH / len(X_CG), axis=1).max()
-    assert path(problem, 0.8)[0] == pytest.approx(largest, rel=1e-5)
-    at, below = (solve(problem, path(problem, 0.8)[0] * r, start(problem), 1000, 1e-8) for r in (1.0, 0.999))
+    want = np.linalg.norm(X_CG.T @ Y_CH / len(X_CG), axis=1).max()
+    assert largest(problem.C_GH) == pytest.approx(want, rel=1e-5)
+    at, below = (solve(problem, largest(problem.C_GH) * r, start(problem), 1000, 1e-8) for r in (1.0, 0.999))
     assert (len(at.active), len(below.active)) == (0, 1)
-    assert not lasso(data, largest * 1.0001).any()
-    assert lasso(data, largest * 0.999).any()
+    assert not lasso(data, want * 1.0001).any()
+    assert lasso(data, want * 0.999).any()
 
 
 def test_the_gap_bounds_the_error_and_vanishes(data, problem: Problem) -> None:
     """Never negative, never below the true distance to the optimum, and to nothing as the tolerance falls."""
-    strength = 0.3 * path(problem, 0.8)[0]
+    strength = 0.3 * largest(problem.C_GH)
     best = objective(data, lasso(data, strength), strength)
     gaps = []
     for tolerance in (1e-1, 1e-3, 1e-6):
@@ -104,7 +104,7 @@ def test_the_gap_bounds_the_error_and_vanishes(data, problem: Problem) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_gap_of_any_weights_is_an_upper_bound(data, problem: Problem, seed: int) -> None:
     """At weights far from the optimum too."""
-    strength = 0.3 * path(problem, 0.8)[0]
+    strength = 0.3 * largest(problem.C_GH)
     W_GH = torch.randn(problem.C_GH.shape, generator=torch.Generator().manual_seed(seed)) / 20
     every = torch.arange(len(W_GH))
     gap = duality_gap(problem, strength, W_GH, every, problem.gradient(W_GH, every))
@@ -119,12 +119,13 @@ def test_the_problem_is_that_of_the_cells(planted, standardise: bool) -> None:
     settings = GroupLassoPanel(
         selector="group_lasso", seed=0, width=WIDTH, standardise=standardise, path_ratio=0.8, max_steps=1, tolerance=1
     )
-    built, scale_G = build_problem(SelectionTask(batches, batches, planted.counts.genes, 5), settings)
+    layout = lay_out(SelectionTask(batches, batches, planted.counts.genes, 5), settings, settings.seed)
+    built = layout.problem()
     X_CG = planted.values.toarray().astype(np.float64)
     X_CG -= X_CG.mean(axis=0)
     _, values_K, axes_KG = np.linalg.svd(X_CG, full_matrices=False)
     deviation_G = X_CG.std(axis=0) if standardise else np.ones(80)
-    np.testing.assert_allclose(1 / scale_G, deviation_G, rtol=1e-3)
+    np.testing.assert_allclose(1 / layout.scale_G, deviation_G, rtol=1e-3)
     np.testing.assert_allclose(built.S_GG, (X_CG / deviation_G).T @ (X_CG / deviation_G) / 400, atol=1e-4)
     assert built.constant == pytest.approx((values_K[:WIDTH] ** 2).sum() / 400, rel=1e-3)
     C_GH = (X_CG / deviation_G).T @ X_CG @ axes_KG[:WIDTH].T / 400

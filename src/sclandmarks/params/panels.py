@@ -69,16 +69,60 @@ class PaperPanel(TrainingParams):
     n_extremes: Positive | None
 
 
-class GroupLassoPanel(Sized):
-    """Ours: proximal group lasso along a path in lambda, lambda_max path_ratio^k for k = 0, 1, ..."""
+class LassoPath(Sized):
+    """A path in lambda, lambda_max path_ratio^k for k = 0, 1, ..., until enough genes are in.
+
+    Parameters
+    ----------
+    width : int
+        Outputs of the first layer: the weights of a gene, one group.
+    standardise : bool
+        Genes are scaled to unit variance.
+    path_ratio : float
+    lambda_ratio : float, optional
+        The path ends at this part of lambda_max, however many genes are in.
+    adaptive : bool
+        A second path, over the genes of a first one that goes on to twice as many, each scaled by its norm there.
+    refit : bool
+        Fit the chosen genes again without penalty and report held-back errors before and after.
+    """
+
+    width: Positive
+    standardise: bool
+    path_ratio: Fraction
+    lambda_ratio: Fraction | None = None
+    adaptive: bool = False
+    refit: bool = False
+
+
+class GroupLassoPanel(LassoPath):
+    """Ours: the group lasso of a linear network by exact proximal steps, each place with its duality gap."""
 
     selector: Literal["group_lasso"]
     seed: Seed
-    width: Positive
-    standardise: bool
-    path_ratio: Annotated[Number, Field(gt=0, lt=1)]
     max_steps: Positive
     tolerance: Annotated[Number, Field(gt=0)]
+
+
+class GroupLassoNetworkPanel(LassoPath, TrainingParams):
+    """The group lasso of a network: a proximal step after each optimiser step.
+
+    Parameters
+    ----------
+    depth : int
+        Residual blocks behind the first layer; 0 is the linear network of `group_lasso`.
+    dropout : float
+        Inside the blocks.
+    loss : {"mse", "weighted_mse"}
+    max_epochs, patience : int
+        At each place of the path: at most so many epochs, in four parts of falling learning rate; a part ends after
+        so many epochs without a lower objective.
+    """
+
+    selector: Literal["group_lasso_network"]
+    depth: Count
+    dropout: Dropout
+    loss: Literal["mse", "weighted_mse"]
 
 
 class Wishes(Sized):
@@ -204,6 +248,7 @@ Panel = Annotated[
     | TopVariancePanel
     | PaperPanel
     | GroupLassoPanel
+    | GroupLassoNetworkPanel
     | GreedyPanel
     | GuidedPanel
     | KMeansPanel

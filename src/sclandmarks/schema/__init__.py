@@ -18,7 +18,7 @@ from sclandmarks.schema.comparison import (
 from sclandmarks.schema.data import CELLS, EMBEDDING, GENES, LIBRARY_SIZES, SPLIT, SUMMARY, UNKNOWN
 from sclandmarks.schema.genes import COVERAGE, INTERVALS, NEIGHBOURS, PER_GENE, TRUST
 from sclandmarks.schema.noise import NOISE, NOISE_PER_GENE
-from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, TARGETS
+from sclandmarks.schema.panels import HISTORY, OVERLAP, PANEL, PANEL_PATH, TARGETS
 from sclandmarks.schema.studies import CURVES, EQUIVALENTS, FREQUENCY, GENERALISATION, GROUPS, REALISTIC, STABILITY
 from sclandmarks.schema.tuning import TRIALS
 
@@ -49,6 +49,7 @@ __all__ = [
     "NOISE_PER_GENE",
     "OVERLAP",
     "PANEL",
+    "PANEL_PATH",
     "PER_CELL",
     "PER_GENE",
     "PER_TYPE",

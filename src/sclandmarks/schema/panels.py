@@ -19,6 +19,18 @@ PANEL = Table(
     key=("gene_id",),
 )
 
+PANEL_PATH = Table(
+    "path",
+    (
+        Column("step", pl.Int32, "place on the path, as in the history"),
+        Column("lambda_ratio", pl.Float64, "penalty there as a part of the smallest that keeps every gene out"),
+        Column("gene_id", pl.String, "gene with a weight there"),
+        Column("symbol", pl.String, "current symbol"),
+        Column("norm", pl.Float64, "Euclidean norm of its first-layer weights, for the genes as the path scales them"),
+    ),
+    key=("step", "gene_id"),
+)
+
 TARGETS = Table(
     "targets",
     (

@@ -10,6 +10,7 @@ from sclandmarks.select.base import Selected, SelectionTask, panel_size
 from sclandmarks.select.ensemble import select_ensemble
 from sclandmarks.select.greedy import select_greedy
 from sclandmarks.select.group_lasso import select_group_lasso
+from sclandmarks.select.group_lasso_network import select_group_lasso_network
 from sclandmarks.select.guided import select_guided
 from sclandmarks.select.hvg import select_hvg
 from sclandmarks.select.kmeans import select_l1000_kmeans
@@ -22,6 +23,7 @@ SELECTORS: dict[str, Callable[[SelectionTask, Any, Any], Selected]] = {
     "top_variance": select_top_variance,
     "paper_f910": select_paper_f910,
     "group_lasso": select_group_lasso,
+    "group_lasso_network": select_group_lasso_network,
     "greedy": select_greedy,
     "guided": select_guided,
     "l1000_kmeans": select_l1000_kmeans,

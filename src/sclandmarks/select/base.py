@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from scipy import sparse
 
+from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.genes import measured_landmarks
 from sclandmarks.learn.task import Step
@@ -76,11 +77,14 @@ class Selected:
         Epochs of a training, or places on a path.
     facts : dict
         Certificates and counts: duality gap, landmarks missing, ...
+    path : polars.DataFrame
+        As `schema.PANEL_PATH`, without rows where the selector walks no path.
     """
 
     panel: pl.DataFrame
     history: list[Step] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
+    path: pl.DataFrame = field(default_factory=schema.PANEL_PATH.empty)
 
 
 def panel_size(panel: Section, select: SelectParams, genes: pl.DataFrame) -> int:

@@ -17,14 +17,14 @@ def value(W_GH: Tensor, strength: float) -> float:
     return strength * float(norms(W_GH).sum(dtype=torch.float64))
 
 
-def prox(W_GH: Tensor, threshold: float) -> Tensor:
+def prox(W_GH: Tensor, threshold: float | Tensor) -> Tensor:
     """Group soft threshold: W_g <- max(0, 1 - threshold / |W_g|) W_g, which gives exact zeros.
 
     Parameters
     ----------
     W_GH : torch.Tensor, shape (n_genes, width)
         One group a row.
-    threshold : float
+    threshold : float or torch.Tensor, shape (n_genes, 1)
         Step size times penalty strength, in the units of W.
 
     References

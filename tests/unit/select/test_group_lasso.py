@@ -10,9 +10,10 @@ from sclandmarks import schema
 from sclandmarks.learn.task import Hooks
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import GroupLassoPanel
-from sclandmarks.select import SelectionTask, group_lasso, prox
+from sclandmarks.select import SelectionTask, lasso_solver, prox
 from sclandmarks.select.base import Selected
-from sclandmarks.select.group_lasso import build_problem, path, select_group_lasso, solve, start
+from sclandmarks.select.group_lasso import select_group_lasso
+from sclandmarks.select.lasso_solver import Problem, largest, lay_out, solve, start
 
 SETTINGS = GroupLassoPanel(
     selector="group_lasso", seed=0, width=8, standardise=True, path_ratio=0.8, max_steps=400, tolerance=1e-4
@@ -54,7 +55,7 @@ def test_the_path_falls_from_lambda_max(selected: Selected) -> None:
 
 def test_every_place_carries_a_small_gap(task: SelectionTask, selected: Selected) -> None:
     """The duality gap is within the tolerance all along, and that of the last place is a fact of the panel."""
-    problem, _ = build_problem(task, SETTINGS)
+    problem = lay_out(task, SETTINGS, 0).problem()
     gaps = [step.metrics["gap"] for step in selected.history]
     assert max(gaps) <= SETTINGS.tolerance * problem.constant
     assert min(gaps) >= -1e-6 * problem.constant
@@ -72,9 +73,9 @@ def test_every_step_is_reported(task: SelectionTask, selected: Selected) -> None
 def test_a_solution_is_optimal_and_sparse(task: SelectionTask, standardise: bool) -> None:
     """Genes left out have exact zeros; zero is in the subdifferential at every gene, in or out."""
     settings = SETTINGS.model_copy(update={"standardise": standardise})
-    problem, _ = build_problem(task, settings)
+    problem = lay_out(task, settings, 0).problem()
     place = start(problem)
-    for strength in path(problem, 0.8)[:6]:
+    for strength in [0.8**i * largest(problem.C_GH) for i in range(6)]:
         place = solve(problem, strength, place, max_steps=2000, tolerance=1e-6)
     W_GH = torch.zeros_like(problem.C_GH)
     W_GH[place.active] = place.W_AH
@@ -89,14 +90,14 @@ def test_the_first_place_is_empty_for_any_problem(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     X_CG = torch.randn(50, 30, generator=generator) * torch.rand(30, generator=generator)
     C_GH = X_CG.T @ torch.randn(50, 4, generator=generator) / 50
-    problem = group_lasso.Problem(X_CG.T @ X_CG / 50, C_GH, 4.0)
-    place = solve(problem, path(problem, 0.8)[0], start(problem), 100, 1e-6)
+    problem = Problem(X_CG.T @ X_CG / 50, C_GH, 4.0)
+    place = solve(problem, largest(problem.C_GH), start(problem), 100, 1e-6)
     assert len(place.active) == 0
 
 
 def test_a_path_that_ends_early_is_filled_up(task: SelectionTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Genes nearest to entering follow, below the active ones and marked as such."""
-    monkeypatch.setattr(group_lasso, "MAX_PLACES", 2)
+    monkeypatch.setattr(lasso_solver, "MAX_PLACES", 2)
     selected = select_group_lasso(task, SETTINGS, Hooks())
     n_active = int(selected.facts["n_active"])
     assert 0 < n_active < 10 == selected.panel["gene_id"].n_unique()
@@ -124,7 +125,7 @@ def test_a_gene_that_helps_only_beside_another_joins() -> None:
     Target y, A = y + n, B = n, all of unit variance: the optimum is A = 1 - 2 s, B = -1 + 3 s at strength s.
     """
     S_GG, C_GH = torch.tensor([[2.0, 1.0], [1.0, 1.0]]), torch.tensor([[1.0], [0.0]])
-    problem = group_lasso.Problem(S_GG, C_GH, 1.0)
+    problem = Problem(S_GG, C_GH, 1.0)
     place = solve(problem, 0.05, start(problem), max_steps=2000, tolerance=1e-7)
     assert place.active.tolist() == [0, 1]
     torch.testing.assert_close(place.W_AH, torch.tensor([[0.9], [-0.85]]), rtol=1e-3, atol=0)
