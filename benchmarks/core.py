@@ -26,7 +26,7 @@ from sclandmarks.predict.sgd import SgdLearner
 from sclandmarks.prep.scprep_adapter import log_normalise
 from sclandmarks.select import prox
 from sclandmarks.select.base import SelectionTask
-from sclandmarks.select.group_lasso import build_problem, duality_gap, path, solve, start
+from sclandmarks.select.lasso_solver import duality_gap, largest, lay_out, solve, start
 
 N_CELLS, N_GENES, N_LANDMARKS = 2000, 6000, 700
 
@@ -150,8 +150,8 @@ def group_lasso(value: sparse.csr_matrix, genes: pl.DataFrame) -> tuple[str, flo
         selector="group_lasso", seed=0, width=16, standardise=False, path_ratio=0.8, max_steps=500, tolerance=1e-4
     )
     task = SelectionTask(MemoryBatches(few), MemoryBatches(few), genes[:1500], 100)
-    problem, _ = build_problem(task, settings)
-    strength = path(problem, 0.8)[8]
+    problem = lay_out(task, settings, settings.seed).problem()
+    strength = 0.8**8 * largest(problem.C_GH)
     ours = seconds(lambda: solve(problem, strength, start(problem), settings.max_steps, settings.tolerance), 1)
     place = solve(problem, strength, start(problem), settings.max_steps, settings.tolerance)
     X = few.toarray() - few.toarray().mean(0)

@@ -26,14 +26,14 @@ def main() -> None:
 
 def read(params: Params) -> Tables:
     recipes = choose(load_registry(), params.data.datasets)
-    sources = {
-        name: one.entry.model_dump(include={*DESCRIPTIVE, "organism", "tissue"}) for name, one in recipes.items()
-    }
+    fields, pca = {*DESCRIPTIVE, "organism", "tissue"}, read_json(paths.TABLES / "pca.json")
+    sources = {name: one.entry.model_dump(include=fields) for name, one in recipes.items()}
     tables = {table.name: read_table(paths.TABLES / f"{table.name}.parquet", table) for table in TIDY}
     panels = {name: read_table(paths.panel(name), schema.PANEL) for name in params.panels}
+    walked = {name: read_table(paths.panel_path(name), schema.PANEL_PATH) for name in params.panels}
     grown = {name: read_table(paths.panel_history(name), schema.HISTORY) for name in params.panels}
     fitted = {name: read_table(paths.model(name) / "history.parquet", schema.HISTORY) for name in params.fits}
-    return Tables(params, __version__, sources, read_json(paths.TABLES / "pca.json"), panels, grown, fitted, **tables)
+    return Tables(params, __version__, sources, pca, panels, walked, grown, fitted, **tables)
 
 
 if __name__ == "__main__":

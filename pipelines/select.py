@@ -27,12 +27,12 @@ def main(name: str) -> None:
     tags, read = {"panel": name, "dataset": params.data.label}, [paths.EXPRESSION, paths.SPLIT]
     with tracking as tracker, tracker.run(f"select {name}", params=about, tags=tags, inputs=read) as run:
         selected = SELECTORS[panel.selector](task, panel, Hooks(run.log_metrics, checkpoint))
-        metrics = {"n_landmarks": selected.panel.height} | selected.facts
         write_table(paths.panel(name), selected.panel, schema.PANEL)
         write_table(paths.panel_history(name), history_table(selected.history), schema.HISTORY)
-        write_json(paths.panel_metrics(name), metrics)
+        write_table(paths.panel_path(name), selected.path, schema.PANEL_PATH)
+        write_json(paths.panel_metrics(name), selected.metrics)
         run.log_table("panel", selected.panel)
-        run.log_metrics({f"final/{figure}": value for figure, value in metrics.items()})
+        run.log_metrics({f"final/{figure}": value for figure, value in selected.metrics.items()})
     checkpoint.remove()
 
 

@@ -46,6 +46,11 @@ def panel_history(name: str) -> Path:
     return METRICS / "panels" / f"{name}.history.parquet"
 
 
+def panel_path(name: str) -> Path:
+    """Genes at each place of one panel's path in lambda."""
+    return METRICS / "panels" / f"{name}.path.parquet"
+
+
 def panel_metrics(name: str) -> Path:
     """Figures of one panel's selection."""
     return METRICS / "panels" / f"{name}.json"

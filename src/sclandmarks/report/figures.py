@@ -1,4 +1,4 @@
-"""Figures of the comparison: forest, cell types, training, path. Frames in, a Figure out."""
+"""Figures of the comparison: forest, cell types, training. Frames in, a Figure out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from sclandmarks.report.style import (
     BLUE,
@@ -213,31 +213,3 @@ def _log_axis(axes: Axes, frame: pl.DataFrame) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_yticks(sorted(set(ticks)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-@styled
-def lambda_path(frame: pl.DataFrame, n_landmarks: int, title: str) -> Figure:
-    """Genes in against the penalty, from strong to weak; a dashed line at the size of the panel.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        As `schema.HISTORY`, with the metrics lambda_ratio and n_active.
-    n_landmarks : int
-        Genes of the panel.
-    title : str
-        Name of the panel.
-    """
-    steps = frame.pivot(on="metric", index="step", values="value").sort("step")
-    figure, axes = new_axes(WIDTH, 2.6)
-    axes.plot(steps["lambda_ratio"], steps["n_active"], "o-", color=BLUE, linewidth=1.5, markersize=3.5)
-    axes.axhline(n_landmarks, color=INK, linewidth=1, linestyle=(0, (3, 2)))
-    middle = math.sqrt(max(float(steps["lambda_ratio"].max()) * float(steps["lambda_ratio"].min()), 0))  # type: ignore[arg-type]
-    axes.text(middle, n_landmarks, f"panel: {n_landmarks:,} genes", ha="center", va="bottom", fontsize=8)
-    axes.set(xscale="log", xlabel="lambda / lambda_max (weaker penalty to the right)", ylabel="genes in")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(plain(title), loc="left")
-    axes.invert_xaxis()
-    axes.grid(axis="y")
-    return figure

@@ -36,6 +36,8 @@ class Tables:
         Data set -> fraction of variance explained by each principal component; may be empty.
     panels : mapping of str to polars.DataFrame
         Panel -> `schema.PANEL`.
+    panel_paths : mapping of str to polars.DataFrame
+        Panel -> `schema.PANEL_PATH`, without rows where it walked no path.
     panel_histories, fit_histories : mapping of str to polars.DataFrame
         Panel or fit -> `schema.HISTORY`, without rows where nothing was trained.
     summary, library_sizes, embedding, comparison, differences, per_type, per_gene, overlap, noise, coverage
@@ -47,6 +49,7 @@ class Tables:
     sources: Mapping[str, Mapping[str, str]]
     pca: Mapping[str, list[float]]
     panels: Mapping[str, pl.DataFrame]
+    panel_paths: Mapping[str, pl.DataFrame]
     panel_histories: Mapping[str, pl.DataFrame]
     fit_histories: Mapping[str, pl.DataFrame]
     summary: pl.DataFrame

@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from sclandmarks.params import NO_PANEL
-from sclandmarks.report import cells, figures
+from sclandmarks.report import cells, figures, path_figures
 from sclandmarks.report.inputs import COMMON, NETWORKS, Result, Tables, main_fits
 from sclandmarks.report.tables import percent
 from sclandmarks.report.venn import venn
@@ -110,7 +110,11 @@ def _of_training(tables: Tables) -> list[Drawing]:
         if {"lambda_ratio", "n_active"} <= set(history["metric"]):
             n_landmarks = tables.panels[name].height
             alt = f"Genes in against the penalty along the path of {name}; the panel has {n_landmarks}"
-            drawn.append(Drawing(f"path-{name}", "path", figures.lambda_path(history, n_landmarks, name), alt))
+            drawn.append(Drawing(f"path-{name}", "path", path_figures.lambda_path(history, n_landmarks, name), alt))
+    for name, frame in tables.panel_paths.items():
+        if frame.height:
+            alt = f"Norms of the weights of genes along the path of {name}"
+            drawn.append(Drawing(f"norms-{name}", "norms", path_figures.norm_path(frame, name), alt))
     for kind, histories in (("panel", tables.panel_histories), ("fit", tables.fit_histories)):
         for name, history in histories.items():
             if {"train_loss", "validation_loss"} <= set(history["metric"]):

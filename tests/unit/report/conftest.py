@@ -71,6 +71,7 @@ def _make_tables(
         sources={name: _source(name) for name in datasets},
         pca={},
         panels=panels,
+        panel_paths={name: _path(name, trained) for name in panels},
         panel_histories={name: _history(name, trained) for name in panels},
         fit_histories={fit: _history(pairs[fit][1], trained) for fit in fits},
         summary=_summary(datasets),
@@ -149,6 +150,13 @@ def _history(name: str, trained: bool) -> pl.DataFrame:
     else:
         rows = [(i, metric, 1 / (i + k)) for i in range(1, 6) for k, metric in enumerate(_LOSSES)]
     return _frame(schema.HISTORY, rows)
+
+
+def _path(name: str, walked: bool) -> pl.DataFrame:
+    if not walked or name != "group_lasso":
+        return schema.PANEL_PATH.empty()
+    rows = [(i, 0.5**i, f"g{gene}", f"G{gene}", float(i - gene)) for i in range(6) for gene in range(i)]
+    return _frame(schema.PANEL_PATH, rows)
 
 
 _LOSSES = ("train_loss", "validation_loss")
