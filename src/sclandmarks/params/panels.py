@@ -115,8 +115,8 @@ class GroupLassoNetworkPanel(LassoPath, TrainingParams):
         Inside the blocks.
     loss : {"mse", "weighted_mse"}
     max_epochs, patience : int
-        At each place of the path: at most so many epochs, in four parts of falling learning rate; a part ends after
-        so many epochs without a lower objective.
+        At each place of the path: at most so many passes over the cells, half of them epochs of mini-batches at two
+        learning rates, which end after `patience` epochs without a lower objective, half of them steps over all cells.
     """
 
     selector: Literal["group_lasso_network"]

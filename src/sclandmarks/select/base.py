@@ -86,6 +86,11 @@ class Selected:
     facts: dict[str, float] = field(default_factory=dict)
     path: pl.DataFrame = field(default_factory=schema.PANEL_PATH.empty)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Size of the panel, and the facts."""
+        return {"n_landmarks": self.panel.height} | self.facts
+
 
 def panel_size(panel: Section, select: SelectParams, genes: pl.DataFrame) -> int:
     """Size of a panel: its own, that of L1000's measured genes where it says `l1000`, else what all panels share."""

@@ -28,7 +28,8 @@ from sclandmarks.select.penalised import PathNetwork, PenalisedTraining
 
 log = logging.getLogger(__name__)
 
-RATES = (1.0, 0.3, 0.1, 0.03)  # parts of the learning rate, one after the other at each place of the path
+RATES = (1.0, 0.3)  # parts of the learning rate, one after the other at each place of the path
+LAST = 0.05  # of the last of them: where the steps over all cells end
 LEAST = 1e-4  # of the objective: an epoch that lowers it by less has not
 
 
@@ -97,13 +98,13 @@ class Walk:
 
     def _place(self, step: int, ratio: float) -> None:
         strength, before = ratio * self.strength, self.n_epochs
-        objective = self._settle(strength)
+        seen = {"objective": self._settle(strength)} if step else {}  # at lambda_max there is nothing to train
         size_G = self.network.sizes()
         distance_G = prox.distance(self.network.W_GH.detach(), self.training.gradient(), strength)
         metrics = {
             "lambda_ratio": ratio,
             "n_active": float((size_G > 0).sum()),
-            "objective": objective,
+            **seen,
             "kkt": float(distance_G.max()) / strength,
             "validation_mse": self.training.held_back(),
             "epochs": float(self.n_epochs - before),
@@ -114,12 +115,24 @@ class Walk:
         self.hooks.checkpoint.save(self._state())
 
     def _settle(self, strength: float) -> float:
-        """Train at one strength, at each rate until the objective does not fall any more; returns the last one."""
-        most = -(-self.settings.max_epochs // len(RATES))
-        return [self._phase(strength, part * self.settings.learning_rate, most) for part in RATES][-1]
+        """Train at one strength: epochs of mini-batches at two rates, then as many steps over all cells.
 
-    def _phase(self, strength: float, rate: float, most: int) -> float:
-        best, best_epoch, objective = math.inf, 0, math.inf
+        The gradient of a batch is noisy, and so is which genes the last batches leave in; the steps over all cells,
+        at a rate that falls to nothing, decide that. Returns the objective before the last of them.
+        """
+        most, rate = -(-self.settings.max_epochs // 4), self.settings.learning_rate
+        for part in RATES:
+            self._phase(strength, part * rate, most)
+        objective = math.inf
+        for step in range(2 * most):
+            falling = RATES[-1] * LAST ** ((step + 1) / (2 * most))
+            objective = self.training.whole_step(falling * rate, strength, first=step == 0)
+            self.n_epochs += 1
+        _check_finite(objective, self.n_epochs, self.settings)
+        return objective
+
+    def _phase(self, strength: float, rate: float, most: int) -> None:
+        best, best_epoch = math.inf, 0
         for epoch in range(1, most + 1):
             self.n_epochs += 1
             objective = self.training.epoch(self.n_epochs, rate, strength)
@@ -128,7 +141,6 @@ class Walk:
                 best, best_epoch = objective, epoch
             if epoch - best_epoch >= self.settings.patience:
                 break
-        return objective
 
     def _state(self) -> dict[str, Any]:
         history = [(step.step, step.metrics) for step in self.history]

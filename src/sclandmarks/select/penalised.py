@@ -174,16 +174,40 @@ class PenalisedTraining:
         with torch.random.fork_rng(devices=cuda_devices(self.task.device)):
             torch.manual_seed(self.seed * 1_000_003 + number)
             for x_BG, y_BG in self.task.pairs(self.task.train.epoch(number)):
-                smooth = self._backward(x_BG, y_BG)
+                self.network.zero_grad(set_to_none=True)
+                smooth = self._backward(x_BG, y_BG, 1.0)
                 self._step(rate, strength)
-                total, n_cells = total + float(smooth) * len(x_BG), n_cells + len(x_BG)
+                total, n_cells = total + smooth * len(x_BG), n_cells + len(x_BG)
         return total / n_cells + prox.value(self.network.W_GH.detach(), strength)
 
-    def _backward(self, x_BG: Tensor, y_BG: Tensor) -> Tensor:
+    def whole_step(self, rate: float, strength: float, first: bool) -> float:
+        """Make one step along the gradient over all training cells, dropout off; returns the objective before it.
+
+        The `first` of several steps forgets the noise of batches that the optimiser's moments hold.
+        """
+        objective = self._whole() + prox.value(self.network.W_GH.detach(), strength)
+        if first and self.network.W_GH.grad is not None:
+            self.first.m_GH.copy_(self.network.W_GH.grad)
+        self._step(rate, strength)
+        return objective
+
+    def gradient(self) -> Tensor:
+        """Gradient of the smooth part by the first layer over all training cells, dropout off."""
+        self._whole()
+        gradient_GH = self.network.W_GH.grad
+        return torch.zeros_like(self.network.W_GH) if gradient_GH is None else gradient_GH.clone()
+
+    def _whole(self) -> float:
+        """Gather the gradient over all training cells, dropout off; returns the smooth part."""
+        self.network.eval()
         self.network.zero_grad(set_to_none=True)
-        smooth = self.scale * self.loss(self.network(x_BG), y_BG)
+        blocks = self.task.pairs(self.task.train.in_order())
+        return sum(self._backward(*pair, len(pair.x_BL) / self.task.train.n_cells) for pair in blocks)
+
+    def _backward(self, x_BG: Tensor, y_BG: Tensor, part: float) -> float:
+        smooth = part * self.scale * self.loss(self.network(x_BG), y_BG)
         smooth.backward()  # type: ignore[no-untyped-call]
-        return smooth.detach()
+        return float(smooth.detach())
 
     def _step(self, rate: float, strength: float) -> None:
         for group in self.rest.param_groups:
@@ -198,16 +222,6 @@ class PenalisedTraining:
     def blocks(self) -> Iterator[Block]:
         """Blocks of the network."""
         return (block for block in self.network.blocks if isinstance(block, Block))
-
-    def gradient(self) -> Tensor:
-        """Gradient of the smooth part by the first layer over all training cells, dropout off."""
-        self.network.eval()
-        total_GH = torch.zeros_like(self.network.W_GH)
-        for x_BG, y_BG in self.task.pairs(self.task.train.in_order()):
-            self._backward(x_BG, y_BG)
-            if self.network.W_GH.grad is not None:
-                total_GH += self.network.W_GH.grad * (len(x_BG) / self.task.train.n_cells)
-        return total_GH
 
     @torch.no_grad()
     def held_back(self) -> float:
