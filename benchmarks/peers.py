@@ -4,7 +4,7 @@ python benchmarks/peers.py setup    a side environment with the peers; they neve
 python benchmarks/peers.py data     data sets by the stages of the pipeline
 python benchmarks/peers.py run      every selection in a process of its own; what is there is kept
 python benchmarks/peers.py summary  tables and figure from what has run
-python benchmarks/peers.py          all four
+python benchmarks/peers.py          all of them
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from peers.register import OURS, PEERS, ranks
 HERE = Path(__file__).resolve().parent
 SIZES = (50, 100, 300, 910)
 DATASETS = ("pancreas", "lung", "marrow")
+STEPS = ("all", "setup", "data", "run", "predict", "summary")
 
 
 def parse() -> argparse.Namespace:
     """Arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", nargs="?", default="all", choices=("all", "setup", "data", "run", "summary"))
+    parser.add_argument("step", nargs="?", default="all", choices=STEPS)
     parser.add_argument("--work", type=Path, required=True, help="folder outside the repository")
     parser.add_argument("--python", type=Path, help="interpreter of the peers (WORK/env/bin/python)")
     parser.add_argument("--datasets", nargs="+", default=DATASETS)
@@ -65,7 +66,7 @@ def main() -> None:
     arguments = parse()
     arguments.work = arguments.work.resolve()
     python = (arguments.python or arguments.work / "env" / "bin" / "python").absolute()
-    wanted = ("setup", "data", "run", "summary") if arguments.step == "all" else (arguments.step,)
+    wanted = STEPS[1:] if arguments.step == "all" else (arguments.step,)
     if "setup" in wanted and not python.exists():
         setup(python)
     if "data" in wanted:
@@ -75,6 +76,12 @@ def main() -> None:
             make_folder(arguments.work, dataset)
     if "run" in wanted:
         run(arguments, python)
+    if "predict" in wanted:
+        from peers.judge import open_arena
+        from peers.predictors import run_all
+
+        for dataset in arguments.datasets:
+            run_all(Setup(python, arguments.limit), open_arena(arguments.work / dataset))
     if "summary" in wanted:
         from peers.summary import summarise
 

@@ -13,6 +13,7 @@ BLUE, INK, GREY = "#0c7bc0", "#222222", "#9aa0a6"
 COLOURS = ("#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#a39a00")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "*", "h", "p")
 COST_SIZE = 100
+POINTS = (-20, -10, -5, -2, -1, 0, 1, 2, 5)
 
 
 def draw(table: pl.DataFrame) -> Figure:
@@ -56,20 +57,24 @@ def over_sizes(axes: Axes, mine: pl.DataFrame, dataset: str) -> None:
     for name in mine["panel"].unique(maintain_order=True):
         line = mine.filter(pl.col("panel") == name).sort("size")
         if name != L1000:
-            axes.plot(line["size"], line["difference"], label=name, **style(name))
+            axes.plot(line["size"], 100 * line["difference"], label=name, **style(name))
         else:
-            axes.plot(line["size"], line["difference"], label="l1000, all", **style(name) | {"ls": ":"})
-    axes.set(xscale="log", xlabel="genes", ylabel="captured, minus greedy's")
+            axes.plot(line["size"], 100 * line["difference"], label="l1000, all", **style(name) | {"ls": ":"})
+    axes.set(xscale="log", xlabel="genes", ylabel="captured minus greedy's, points")
     axes.set_title(dataset)
     axes.set_xticks(sorted(mine["size"].unique()), [str(size) for size in sorted(mine["size"].unique())])
     axes.minorticks_off()
-    axes.set_yscale("symlog", linthresh=0.02)
+    axes.set_yscale("symlog", linthresh=2)
+    axes.set_yticks(POINTS, [str(point) for point in POINTS])
 
 
 def over_costs(axes: Axes, mine: pl.DataFrame) -> None:
     """Captured against processor seconds at one size."""
     for row in mine.filter((pl.col("size") == COST_SIZE) & (pl.col("panel") != L1000)).iter_rows(named=True):
         axes.plot(
-            max(row["cpu"], 0.05), row["captured"], ls="", **{k: v for k, v in style(row["panel"]).items() if k != "lw"}
+            max(row["cpu"], 0.05),
+            100 * row["captured"],
+            ls="",
+            **{k: v for k, v in style(row["panel"]).items() if k != "lw"},
         )
-    axes.set(xscale="log", xlabel=f"CPU seconds of the selection, {COST_SIZE} genes", ylabel="captured")
+    axes.set(xscale="log", xlabel=f"CPU seconds of the selection, {COST_SIZE} genes", ylabel="captured, %")

@@ -181,7 +181,7 @@ def named(metric: str, one: Resampled) -> Row:
 
 def reaching(arena: Arena, dataset: str) -> Iterator[Row]:
     """How many genes of each ranking of ours capture what all of L1000's do, on targets that neither measures."""
-    found = results(arena.folder, CURVE[-1], [L1000, *(name for name in OURS if ranks(name))])
+    found = results(arena.folder, CURVE[-1], [L1000, *(name for name in OURS if ranks(name) and name not in CONTROLS)])
     if L1000 not in found:
         return
     l1000 = arena.places(found.pop(L1000)["genes"])

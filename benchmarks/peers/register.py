@@ -56,8 +56,8 @@ PEERS: dict[str, Peer] = {
                 "default 1e-5 does not leave the start), 200 epochs; genes by their gates", True, labels=True),
     "lassonet": Peer("lassonet", "lassonet", "regression on the scores of 50 PCs, 100 hidden units, M 10, path "
                      "multiplier 1.05, batches of 256; genes by the lambda at which they leave", True),
-    "skglm": Peer("skglm", "skglm", "MultiTaskLasso on the scores of 50 PCs, path lambda_max 0.9^k, warm starts; genes "
-                  "by where they enter", True),
+    "skglm": Peer("skglm", "skglm", "MultiTaskLasso on the scores of 50 PCs, path lambda_max 0.9^k, warm starts, until "
+                  "so many genes are in; genes by where they enter"),
 }  # fmt: skip
 
 _GREEDY = {"selector": "greedy", "ridge": 0.1}
@@ -81,7 +81,6 @@ RANKS = (
     L1000,
     BASELINE,
     "greedy_denoised",
-    "group_lasso",
 )  # of ours: the first n are the panel of n
 
 # What was tried and is not here, with the reason: it stands in the page.

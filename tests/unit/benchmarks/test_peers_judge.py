@@ -103,13 +103,15 @@ def table(judge: Any, ran: Path) -> pl.DataFrame:
 
 def test_the_page_is_filled_between_its_marks(judge: Any, ran: Path, table: pl.DataFrame, tmp_path: Path) -> None:
     words = import_module("peers.words")
-    page, names = tmp_path / "page.md", ("aims", "l1000", "results", "settings")
+    page, names = tmp_path / "page.md", ("aims", "l1000", "predictors", "results", "settings")
     marks = "\n".join(f"{words.BEGIN.format(name)}\nold\n{words.END.format(name)}" for name in names)
     page.write_text(f"# Title\n{marks}\nlast")
     reach = pl.DataFrame(list(judge.reaching(judge.open_arena(ran), "planted")))
-    words.fill(page, table, reach)
+    guess = {"dataset": "planted", "panel": "greedy", "n_genes": 6, "predictor": "deepimpute", "status": "over"}
+    guesses = pl.DataFrame([guess | {"captured": None, "difference": None}])
+    words.fill(page, table, reach, guesses)
     once = page.read_text()
-    words.fill(page, table, reach)
+    words.fill(page, table, reach, guesses)
     assert page.read_text() == once
     assert "old" not in once
     assert once.startswith("# Title")
@@ -117,6 +119,7 @@ def test_the_page_is_filled_between_its_marks(judge: Any, ran: Path, table: pl.D
     assert "over the limit" in once
     assert "| planted | 6 | greedy | 1.000 | missed | 1 of 1 |" in once
     assert "Not run: " in once
+    assert "| planted | greedy | 6 | deepimpute | over |" in once
 
 
 def test_best_first_in_the_table(table: pl.DataFrame) -> None:
@@ -137,3 +140,39 @@ def test_no_two_look_alike() -> None:
     register, figure = import_module("peers.register"), import_module("peers.figure")
     looks = {tuple(sorted(figure.style(name).items())) for name in (*register.OURS, *register.PEERS)}
     assert len(looks) == len(register.OURS) + len(register.PEERS)
+
+
+def test_predictors_are_judged_on_the_same_genes(
+    judge: Any, ran: Path, monkeypatch: pytest.MonkeyPatch, planted: Any
+) -> None:
+    predictors = import_module("peers.predictors")
+    monkeypatch.setattr(predictors, "PANELS", {"greedy": 6})
+    monkeypatch.setattr(predictors, "OURS", ("ridge", "reduced_rank"))
+    monkeypatch.setattr(predictors, "THEIRS", {"deepimpute": "wMSE"})
+    n_test = planted.counts.n_cells // 5
+    failed = {"status": "over", "why": "", "peak_mib": 1.0}
+    answers = iter([(np.zeros((n_test, 74), np.float32), {"status": "ok", "seconds": 1.0, "cpu": 1.0}), (None, failed)])
+    monkeypatch.setattr(predictors, "predict_theirs", lambda *_: next(answers))
+    arena = judge.open_arena(ran)
+    predictors.run_all(None, arena)
+    rows = {row["predictor"]: row for row in predictors.rows(arena, "planted")}
+    assert list(rows) == ["ridge", "reduced_rank", "deepimpute"]
+    assert rows["ridge"]["captured"] > 0.3 > 0 > rows["deepimpute"]["captured"]
+    assert rows["reduced_rank"]["difference"] == 0
+    assert rows["deepimpute"]["difference_high"] < 0
+    for path in (ran / "results").glob("predict-*-deepimpute-*"):
+        path.unlink()
+    predictors.run_all(None, arena)
+    over = {row["predictor"]: row for row in predictors.rows(arena, "planted")}["deepimpute"]
+    assert over["status"] == "over"
+    assert "captured" not in over
+
+
+def test_blocks_of_targets_are_filled_up() -> None:
+    deepimpute = import_module("peers.adapters.deepimpute")
+    blocks = deepimpute.filled(np.arange(10, 17), 3)
+    assert np.concatenate(blocks)[:7].tolist() == list(range(10, 17))
+    assert {len(block) for block in blocks} == {3}
+    train, held_back = deepimpute.parts(100)
+    assert sorted([*train, *held_back]) == list(range(100))
+    assert len(held_back) == 5
