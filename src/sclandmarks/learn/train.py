@@ -58,19 +58,20 @@ def train(learner: Learner, settings: EpochParams, hooks: Hooks) -> Trained:
             break
         train_loss = learner.epoch(epoch)
         held_back = learner.validate()
-        _check_finite(epoch, settings.learning_rate, train_loss, held_back["loss"])
+        check_finite(epoch, settings.learning_rate, train_loss, held_back["loss"])
         metrics = {"train_loss": train_loss, **{f"validation_{name}": value for name, value in held_back.items()}}
-        done = _advance(done, Step(epoch, metrics), learner)
+        done = advance(done, Step(epoch, metrics), learner.weights())
         hooks.on_epoch(metrics, epoch)
         hooks.checkpoint.save({"learner": learner.state(), **_pack(done)})
     return done
 
 
-def _advance(done: Trained, step: Step, learner: Learner) -> Trained:
+def advance(done: Trained, step: Step, weights: Mapping[str, Tensor]) -> Trained:
+    """Add an epoch; its weights are copied where its held-back loss is the best so far."""
     best = min((past.metrics["validation_loss"] for past in done.history), default=math.inf)
     history = [*done.history, step]
     if step.metrics["validation_loss"] < best:
-        return Trained({name: value.detach().clone() for name, value in learner.weights().items()}, history, step.step)
+        return Trained({name: value.detach().clone() for name, value in weights.items()}, history, step.step)
     return done._replace(history=history)
 
 
@@ -90,7 +91,8 @@ def _pack(done: Trained) -> dict[str, Any]:
     return {"weights": done.weights, "history": history, "best_step": done.best_step}
 
 
-def _check_finite(epoch: int, learning_rate: float, *losses: float) -> None:
+def check_finite(epoch: int, learning_rate: float, *losses: float) -> None:
+    """Raise a TrainingError that names epoch and learning rate if a loss is NaN or infinite."""
     if not all(math.isfinite(loss) for loss in losses):
         raise TrainingError(
             "a finite loss",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Sequence
 
-from sclandmarks.learn.layers import seeded
+import torch
+from torch import Tensor, nn
+
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.learn.train import NetworkLearner, Trained, train
 from sclandmarks.params import NetworkPredictor, PaperNetworkPredictor
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.modules import Network, Spec, build
+
+NetworkSettings = PaperNetworkPredictor | NetworkPredictor
 
 
 def fit_paper_network(task: Task, settings: PaperNetworkPredictor, hooks: Hooks) -> Fitted:
@@ -21,13 +24,7 @@ def fit_paper_network(task: Task, settings: PaperNetworkPredictor, hooks: Hooks)
     TrainingError
         If the loss is not finite.
     """
-    spec = Spec(
-        "paper_network", task.n_landmarks, task.n_targets, settings.width, settings.depth, dropout=settings.dropout
-    )
-    module = build(spec, settings.seed).to(task.device)
-    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
-    learner = NetworkLearner(module, optimizer, task, settings.loss, settings.seed)
-    return finish(spec, train(learner, settings, hooks))
+    return _fit(task, settings, hooks)
 
 
 def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
@@ -38,12 +35,37 @@ def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
     TrainingError
         If the loss is not finite.
     """
-    spec = Spec("network", task.n_landmarks, task.n_targets, settings.width, settings.depth, dropout=settings.dropout)
-    module = seeded(lambda: Network(spec), settings.seed).to(task.device)
-    _start_at_mean(module, task)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    learner = NetworkLearner(module, optimizer, task, settings.loss, settings.seed)
-    return finish(spec, train(learner, settings, hooks))
+    return _fit(task, settings, hooks)
+
+
+def _fit(task: Task, settings: NetworkSettings, hooks: Hooks) -> Fitted:
+    (module,) = start(task, [settings])
+    learner = NetworkLearner(module, optimizer_of(settings, module.parameters()), task, settings.loss, settings.seed)
+    return finish(spec_of(task, settings), train(learner, settings, hooks))
+
+
+def spec_of(task: Task, settings: NetworkSettings) -> Spec:
+    """Shape of the network of these settings."""
+    sizes = (task.n_landmarks, task.n_targets, settings.width, settings.depth)
+    return Spec(settings.method, *sizes, dropout=settings.dropout)
+
+
+def start(task: Task, settings: Sequence[NetworkSettings]) -> list[nn.Module]:
+    """Make untrained networks on the task's device, each as its settings and its seed say."""
+    modules = [build(spec_of(task, each), each.seed).to(task.device) for each in settings]
+    ours = [module for module in modules if isinstance(module, Network)]
+    if ours:
+        sums = _sums(task)
+        for module in ours:
+            _start_at_mean(module, sums, task.train.n_cells)
+    return modules
+
+
+def optimizer_of(settings: NetworkSettings, weights: Iterable[Tensor]) -> torch.optim.Optimizer:
+    """Adam for the study's network, AdamW for ours."""
+    if isinstance(settings, PaperNetworkPredictor):
+        return torch.optim.Adam(weights, lr=settings.learning_rate)
+    return torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def finish(spec: Spec, trained: Trained) -> Fitted:
@@ -55,10 +77,9 @@ def finish(spec: Spec, trained: Trained) -> Fitted:
 
 
 @torch.no_grad()
-def _start_at_mean(module: Network, task: Task) -> None:
+def _start_at_mean(module: Network, sums: tuple[Tensor, Tensor, Tensor], n_cells: int) -> None:
     """Standardise the input by training cells, and start the output at their mean."""
-    x, xx, y = _sums(task)
-    n_cells = task.train.n_cells
+    x, xx, y = sums
     center = x / n_cells
     deviation = (xx / n_cells - center.square()).clamp(min=0).sqrt()
     module.center.copy_(center.float())
