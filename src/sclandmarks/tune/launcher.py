@@ -68,7 +68,7 @@ def launch(
     file = Path(plan.folder) / "plan.json"
     write_text(file, public(plan).to_json())
     launcher = _Launcher(room, file, command, timing, on_change)
-    with _signals(launcher.ask):
+    with listening(launcher.ask):
         return launcher.run(slots, timeout)
 
 
@@ -222,7 +222,7 @@ class _Launcher:
 
 
 @contextmanager
-def _signals(ask: Callable[[], None]) -> Iterator[None]:
+def listening(ask: Callable[[], None]) -> Iterator[None]:
     """Take SIGINT and SIGTERM as the word to stop, in the main thread; as before afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
