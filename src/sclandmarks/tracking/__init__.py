@@ -5,12 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sclandmarks.params import TrackingParams
 from sclandmarks.tracking.base import Kind, NullRun, NullTracker, Run, Tracker
 from sclandmarks.tracking.guard import GuardedTracker
+from sclandmarks.tracking.ledger import Entry, Found, Ledger, Point, Status
 
-__all__ = ["GuardedTracker", "Kind", "NullRun", "NullTracker", "Run", "Tracker", "open_tracker"]
+if TYPE_CHECKING:
+    from sclandmarks.tracking.mlflow import MlflowTracker
+
+__all__ = [
+    "Entry",
+    "Found",
+    "GuardedTracker",
+    "Kind",
+    "Ledger",
+    "NullRun",
+    "NullTracker",
+    "Point",
+    "Run",
+    "Status",
+    "Tracker",
+    "open_ledger",
+    "open_tracker",
+]
 
 # Read by mlflow and by the PostgreSQL driver; what the user has set stays.
 ENVIRONMENT = {
@@ -49,12 +68,33 @@ def open_tracker(settings: TrackingParams, stage: str) -> Iterator[Tracker]:
     if not settings.enabled:
         yield NullTracker()
         return
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     yield GuardedTracker(lambda: _mlflow(settings, stage))
 
 
-def _mlflow(settings: TrackingParams, stage: str) -> Tracker:
+def open_ledger(settings: TrackingParams, stage: str) -> Ledger:
+    """Open the record of runs that the settings name, to write whole runs and find them again.
+
+    Parameters
+    ----------
+    settings : TrackingParams
+        With `enabled` true.
+    stage : str
+        A tag of every run.
+
+    Raises
+    ------
+    Exception
+        Whatever the store raises, here or later: the caller tries again another time.
+    """
+    tracker = _mlflow(settings, stage)
+    from sclandmarks.tracking.mlflow_ledger import MlflowLedger  # late: mlflow takes seconds to import
+
+    return MlflowLedger(tracker)
+
+
+def _mlflow(settings: TrackingParams, stage: str) -> MlflowTracker:
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     from sclandmarks.tracking.mlflow import MlflowTracker  # late: mlflow takes seconds to import
 
     return MlflowTracker(settings.uri, settings.experiment, stage)

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from sclandmarks import paths
 from sclandmarks.tracking import lineage
 from sclandmarks.tracking.base import Kind, Run
 from sclandmarks.tracking.guard import reason
+from sclandmarks.tracking.ledger import Point
 from sclandmarks.tracking.limits import LONGEST_TAG, clean_name, cut, flatten
 
 if TYPE_CHECKING:
@@ -49,6 +51,13 @@ class MlflowTracker:
     stage : str
         A tag of every run.
 
+    Attributes
+    ----------
+    client : MlflowClient
+    experiment_id : str
+    tags : dict of str to str
+        Those of every run: stage and commit.
+
     Raises
     ------
     mlflow.exceptions.MlflowException
@@ -62,10 +71,10 @@ class MlflowTracker:
     def __init__(self, uri: str | None, experiment: str, stage: str) -> None:
         uri = uri or f"sqlite:///{paths.MLFLOW_DATABASE.resolve()}"
         with _creation(uri):  # two processes that create or migrate one database at once break it
-            self._client = MlflowClient(uri)
-            self._experiment = _experiment_id(self._client, experiment, _artifacts(uri))
+            self.client = MlflowClient(uri)
+            self.experiment_id = _experiment_id(self.client, experiment, _artifacts(uri))
         self._folder = lineage.root()
-        self._tags = {"stage": stage, **lineage.stage_tags(), **lineage.git_tags(self._folder)}
+        self.tags = {"stage": stage, **lineage.stage_tags(), **lineage.git_tags(self._folder)}
 
     @contextmanager
     def run(
@@ -79,8 +88,8 @@ class MlflowTracker:
     ) -> Iterator[Run]:
         """Open a run, see `Tracker`."""
         hashes = lineage.input_hashes(inputs, self._folder)
-        all_tags = self._tags | {f"dvc.md5.{path}": md5 for path, md5 in hashes.items()} | dict(tags or {})
-        run = MlflowRun.create(self._client, self._experiment, name, all_tags | {"kind": kind})
+        all_tags = self.tags | {f"dvc.md5.{path}": md5 for path, md5 in hashes.items()} | dict(tags or {})
+        run = MlflowRun.create(self.client, self.experiment_id, name, all_tags | {"kind": kind})
         try:
             run.log_params(params or {})
             run.log_inputs(hashes)
@@ -102,34 +111,36 @@ class MlflowRun:
     """
 
     def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
-        self._client, self._experiment_id, self._id = client, experiment_id, run_id
+        self._client, self._experiment_id, self.run_id = client, experiment_id, run_id
         self._points: list[Metric] = []
         self._flushed = time.monotonic()
 
     @classmethod
-    def create(cls, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]) -> MlflowRun:
-        """Start a run of that name with these tags."""
+    def create(
+        cls, client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str], started: int | None = None
+    ) -> MlflowRun:
+        """Start a run of that name with these tags, at this time (milliseconds) or now."""
         clean = {clean_name(key): cut(str(value), LONGEST_TAG) for key, value in tags.items()}
-        run = client.create_run(experiment_id, tags=clean, run_name=name)
+        run = client.create_run(experiment_id, start_time=started, tags=clean, run_name=name)
         return cls(client, experiment_id, run.info.run_id)
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record settings, nested sections joined by dots."""
         for part in _parts([Param(key, value) for key, value in flatten(params).items()], MOST_PARAMS):
-            self._client.log_batch(self._id, params=part)
+            self._client.log_batch(self.run_id, params=part)
 
     def log_inputs(self, hashes: Mapping[str, str]) -> None:
         """Record what was read: path -> md5, as MLflow's dataset inputs."""
         context = [InputTag("mlflow.data.context", "dvc")]
         datasets = [Dataset(path, md5, "local", json.dumps({"uri": path})) for path, md5 in hashes.items()]
         if datasets:
-            self._client.log_inputs(self._id, [DatasetInput(dataset, context) for dataset in datasets])
+            self._client.log_inputs(self.run_id, [DatasetInput(dataset, context) for dataset in datasets])
 
     def log_metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
         """Record figures, see `Run`."""
-        now = _milliseconds()
-        known = {clean_name(name): float(value) for name, value in values.items() if value is not None}
-        self._points += [Metric(name, value, now, step or 0) for name, value in known.items()]
+        now = datetime.now()
+        known = [Point(name, float(value), step or 0, now) for name, value in values.items() if value is not None]
+        self._points += _metrics(known)
         waited = time.monotonic() - self._flushed
         if step is None or len(self._points) >= FLUSH_POINTS or waited > FLUSH_SECONDS:
             self.flush()
@@ -137,21 +148,28 @@ class MlflowRun:
     def flush(self) -> None:
         """Send the figures that wait."""
         points, self._points, self._flushed = self._points, [], time.monotonic()
+        self._send(points)
+
+    def log_points(self, points: Iterable[Point]) -> None:
+        """Send figures, each with its own time."""
+        self._send(_metrics(points))
+
+    def _send(self, points: list[Metric]) -> None:
         for part in _parts(points, MOST_METRICS):
-            self._client.log_batch(self._id, metrics=part)
+            self._client.log_batch(self.run_id, metrics=part)
 
     def log_table(self, name: str, frame: pl.DataFrame) -> None:
         """Keep a table, see `Run`."""
-        self._client.log_table(self._id, frame.to_dict(as_series=False), f"tables/{name}.json")
+        self._client.log_table(self.run_id, frame.to_dict(as_series=False), f"tables/{name}.json")
         self.log_text(f"tables/{name}.csv", frame.write_csv())
 
     def log_text(self, name: str, text: str) -> None:
         """Keep a text, see `Run`."""
-        self._client.log_text(self._id, text, name)
+        self._client.log_text(self.run_id, text, name)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keep a file, see `Run`."""
-        self._client.log_artifact(self._id, str(path), folder)
+        self._client.log_artifact(self.run_id, str(path), folder)
 
     def log_figure(self, path: Path) -> None:
         """Keep a figure, see `Run`."""
@@ -180,32 +198,32 @@ class MlflowRun:
 
     def _log_program(self, module: torch.nn.Module, rows: torch.Tensor, step: int, path: Path) -> None:
         """Do what mlflow.pytorch.log_model does, by the client: that one needs a global run, and would end ours."""
-        model = self._client.create_logged_model(self._experiment_id, "model", self._id)
+        model = self._client.create_logged_model(self._experiment_id, "model", self.run_id)
         try:
-            _save_program(module, rows, path, model_id=model.model_id, run_id=self._id)
+            _save_program(module, rows, path, model_id=model.model_id, run_id=self.run_id)
             self._client.log_model_artifacts(model.model_id, str(path))
         except BaseException:
             self._client.finalize_logged_model(model.model_id, "FAILED")
             raise
         self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(self._id, [LoggedModelOutput(model.model_id, step)])
-        self._client.log_batch(self._id, metrics=self._points_of(model.model_id, step))
+        self._client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, step)])
+        self._client.log_batch(self.run_id, metrics=self._points_of(model.model_id, step))
 
     def _points_of(self, model_id: str, step: int) -> list[Metric]:
         """Figures of one step, once more and now as the model's own."""
-        names = self._client.get_run(self._id).data.metrics
+        names = self._client.get_run(self.run_id).data.metrics
         return [
-            Metric(point.key, point.value, point.timestamp, point.step, model_id=model_id, run_id=self._id)
+            Metric(point.key, point.value, point.timestamp, point.step, model_id=model_id, run_id=self.run_id)
             for name in names
-            for point in self._client.get_metric_history(self._id, name)
+            for point in self._client.get_metric_history(self.run_id, name)
             if point.step == step
         ]
 
     def close(self, status: str, error: BaseException | None = None) -> None:
         """End the run; `error` becomes the tag "error". First things first: the store may be about to fail."""
-        self._client.set_terminated(self._id, status)
+        self._client.set_terminated(self.run_id, status)
         if error is not None:
-            self._client.set_tag(self._id, "error", reason(error))
+            self._client.set_tag(self.run_id, "error", reason(error))
         self.flush()
 
 
@@ -289,5 +307,10 @@ def _parts(items: list[_T], size: int) -> Iterator[list[_T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _milliseconds() -> int:
-    return int(time.time() * 1000)
+def milliseconds(time: datetime) -> int:
+    """A time as MLflow counts it; one without zone is local."""
+    return int(time.timestamp() * 1000)
+
+
+def _metrics(points: Iterable[Point]) -> list[Metric]:
+    return [Metric(clean_name(name), value, milliseconds(time), step) for name, value, step, time in points]
