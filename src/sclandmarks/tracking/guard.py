@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,57 @@ def reason(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     text = re.sub(r"://[^/@\s]+@", "://***@", text)
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
+
+
+class Patience:
+    """Runs calls that may fail for a while and can be made up for later.
+
+    The first failure is one warning, the end of the trouble one line; in between, tries become rare.
+
+    Parameters
+    ----------
+    what : str
+        What is not done meanwhile, for the warning.
+    first, longest : float
+        Seconds from a failure to the next try: doubled each time, up to `longest`.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self, what: str, first: float = 10, longest: float = 300, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what, self._first, self._longest, self._clock = what, first, longest, clock
+        self._wait, self._next = 0.0, 0.0
+
+    def call(self, action: Callable[[], object], now: bool = False) -> bool:
+        """Say whether `action` was done: not where it failed, nor where it is too early to try again.
+
+        Parameters
+        ----------
+        action : callable
+            Interrupts (KeyboardInterrupt, SystemExit) go through.
+        now : bool
+            Try whether it is too early or not.
+        """
+        if not now and self._clock() < self._next:
+            return False
+        try:
+            action()
+        except Exception as error:
+            self._failed(error)
+            return False
+        if self._wait:
+            _log.info("%s: caught up", self._what)
+        self._wait = self._next = 0.0
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        level = logging.DEBUG if self._wait else logging.WARNING
+        _log.log(level, "%s is behind, the work goes on and it is tried again later: %s", self._what, reason(error))
+        _log.debug("where it failed", exc_info=error)
+        self._wait = min(max(2 * self._wait, self._first), self._longest)
+        self._next = self._clock() + self._wait
 
 
 class GuardedRun:

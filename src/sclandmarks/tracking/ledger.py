@@ -79,6 +79,7 @@ class Found:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    parent: str | None = None
 
 
 class Ledger(Protocol):
@@ -99,8 +100,14 @@ class Ledger(Protocol):
     def edit(self, run_id: str) -> Run:
         """A run to add to; files of the same name are replaced, models are not."""
 
-    def add_points(self, run_id: str, points: Iterable[Point]) -> None:
-        """Add figures; those that are there already stay once."""
+    def add(self, run_id: str, params: Mapping[str, object], points: Iterable[Point]) -> None:
+        """Add settings and figures; those that are there already stay once.
+
+        Raises
+        ------
+        Exception
+            If the run has another value for a setting.
+        """
 
     def mark(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
         """Set tags, then the status."""

@@ -61,9 +61,11 @@ class MlflowLedger:
         """A run to add to, see `Ledger`."""
         return self._run(run_id)
 
-    def add_points(self, run_id: str, points: Iterable[Point]) -> None:
-        """Add figures, see `Ledger`. The key of MLflow's table is name, time, step and value."""
-        self._run(run_id).log_points(points)
+    def add(self, run_id: str, params: Mapping[str, object], points: Iterable[Point]) -> None:
+        """Add settings and figures, see `Ledger`. A figure's key in MLflow is name, time, step and value."""
+        run = self._run(run_id)
+        run.log_params(params)
+        run.log_points(points)
 
     def mark(self, run_id: str, status: Status, tags: Mapping[str, str]) -> None:
         """Set tags, then the status, see `Ledger`."""
@@ -91,5 +93,5 @@ def _quoted(value: str) -> str:
 
 
 def _found(run: Any) -> Found:
-    data = run.data
-    return Found(run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics))
+    data, tags = run.data, dict(run.data.tags)
+    return Found(run.info.run_id, run.info.status, tags, dict(data.params), dict(data.metrics), parent=tags.get(PARENT))
