@@ -1,5 +1,6 @@
 # make repro   data -> panels -> predictors -> comparison -> report, by DVC; prints where the results are
 # make studies learning curves, groups left out, stability, realistic input -> reports/studies.html
+# make tune    small searches for settings -> reports/tuning.html; larger ones: sclandmarks tune --help
 # make test    lint and tests            make lint   ruff, mypy, import-linter
 # make ui      MLflow on 127.0.0.1       make bench  what is timed, beside what one would use instead
 # Each sets up .venv from the lock first, once. PYTHON=python3.12 picks another interpreter.
@@ -10,7 +11,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 PORT ?= 5000
 
-.PHONY: setup repro studies test lint format ui bench lock
+.PHONY: setup repro studies tune test lint format ui bench lock
 .DEFAULT_GOAL := repro
 
 setup:
@@ -24,6 +25,10 @@ repro: setup
 studies: setup
 	dvc repro studies/dvc.yaml
 	@echo reports/studies.html
+
+tune: setup
+	dvc repro tuning/dvc.yaml
+	@echo reports/tuning.html
 
 test: lint
 	pytest -n auto --dist worksteal

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCES = REPOSITORY / "src"
 RESOURCES = "src/sclandmarks/resources"
 MOST_LINES = 40
+BESIDE = ("studies/", "tuning/")  # folders of a dvc.yaml that `dvc repro` alone leaves out
 SECTIONS = set(Params.model_fields)
 
 
@@ -44,12 +45,12 @@ class Stage(NamedTuple):
 
 
 def read_stages() -> dict[str, Stage]:
-    """All stages of both files by name; foreach over a section of params.yaml is unrolled as DVC does it."""
+    """All stages of all files by name; foreach over a section of params.yaml is unrolled as DVC does it."""
     settings = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     stages: dict[str, Stage] = {}
     entries = {
         f"{folder}{name}": entry
-        for folder in ("", "studies/")
+        for folder in ("", *BESIDE)
         for name, entry in yaml.safe_load((REPOSITORY / f"{folder}dvc.yaml").read_text())["stages"].items()
     }
     for name, entry in entries.items():
@@ -326,9 +327,9 @@ def ignored(names: list[str]) -> set[str]:
 
 def test_git_ignores_all_outs_but_those_it_keeps_itself() -> None:
     outs = {out: cached for stage in STAGES.values() for out, cached in stage.outs.items()}
-    studies = {out for name, stage in STAGES.items() if name.startswith("studies/") for out in stage.outs}
-    assert not any(outs[out] for out in studies), "dvc pull would fail where the studies have not run"
-    assert ignored(list(outs)) == {out for out, cached in outs.items() if cached} | studies
+    beside = {out for name, stage in STAGES.items() if name.startswith(BESIDE) for out in stage.outs}
+    assert not any(outs[out] for out in beside), "dvc pull would fail where these have not run"
+    assert ignored(list(outs)) == {out for out, cached in outs.items() if cached} | beside
     assert ignored(["state/mlflow.db"]) == {"state/mlflow.db"}
 
 

@@ -214,8 +214,15 @@ class SelectSearch(Search):
 
 
 class TuneParams(Section):
-    """Both searches."""
+    """Both searches.
 
+    Parameters
+    ----------
+    stage : dict of str to int
+        Trials of each search in the DVC stage `tune`; none of one that is not named.
+    """
+
+    stage: dict[Literal["fit", "select"], Positive]
     fit: FitSearch
     select: SelectSearch
 
