@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sclandmarks import paths
@@ -71,10 +72,9 @@ def on_ray(plan: Plan, address: str, per_gpu: int | None = None) -> Launcher:
     per_gpu : int, optional
         Workers a GPU; without it they run on CPUs.
     """
-    from sclandmarks.tune.cluster import Share, launch_on_ray
-
-    share = Share(gpus=1 / per_gpu if per_gpu else 0.0)
-    return lambda plan, timeout, _, on_change: launch_on_ray(plan, address, timeout, share, on_change)
+    cluster = import_module("sclandmarks.tune.cluster")
+    share = cluster.Share(gpus=1 / per_gpu if per_gpu else 0.0)
+    return lambda plan, timeout, _, on_change: cluster.launch_on_ray(plan, address, timeout, share, on_change)
 
 
 def check_complete(study: Study) -> Study:
