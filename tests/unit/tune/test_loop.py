@@ -143,7 +143,7 @@ def test_a_lack_of_memory_without_sizes_is_pruned_and_limits_nothing(tmp_path: P
 
 def test_a_full_disk_in_a_trial_stops_the_worker_and_the_trial_is_run_again(tmp_path: Path) -> None:
     plan = quick_plan(tmp_path, trials=3)
-    with pytest.raises(StudyError, match="room on the disk.*the study goes on"):
+    with pytest.raises(StudyError, match=r"room on the disk.*the study goes on"):
         run_worker(plan, Quick(faults={"1": "full"}), None, timing=FAST)
     assert read_study(plan).trials[1].state.name == "RUNNING"  # of this process, which still lives
 

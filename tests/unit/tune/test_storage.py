@@ -166,7 +166,7 @@ def test_workers_behind_the_proxy_share_a_postgresql(tmp_path: Path, postgres: S
 
 def test_a_proxy_that_is_not_there_is_a_plain_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sclandmarks.tune.storage.CONNECT", 0.2)
-    with pytest.raises(StudyError, match="a proxy at 127.0.0.1:9"):
+    with pytest.raises(StudyError, match=r"a proxy at 127.0.0.1:9"):
         open_store("grpc://127.0.0.1:9", "s", tmp_path)
 
 
@@ -197,7 +197,7 @@ def test_a_server_that_stays_away_ends_the_wait_with_a_plain_error(monkeypatch: 
     def call() -> None:
         raise away()
 
-    with pytest.raises(StudyError, match="connection refused, 0 s long. Start the server again"):
+    with pytest.raises(StudyError, match=r"connection refused, 0 s long. Start the server again"):
         wait_for(call, patience=0.02)
 
 
