@@ -62,9 +62,10 @@ def _run_options(command: Command) -> Command:
 
 @click.group()
 def tune() -> None:
-    """Search for settings by Optuna, as the section tune of params.yaml says.
+    """Search for settings by Optuna: start, stop, go on, see, apply.
 
-    Ctrl-C stops, the same command goes on. Trials are judged on validation cells; no test cell has a part in it.
+    What is tried stands in the section tune of params.yaml. Ctrl-C stops, the same command goes on. Trials are judged
+    on validation cells; no test cell has a part in it.
     """
 
 

@@ -115,8 +115,10 @@ def only_study() -> str:
         If there is none, or there are several.
     """
     names = study_names()
-    if len(names) != 1:
-        raise StudyError("--study, as there is not one study alone", ", ".join(names) or "none", "Name one by --study.")
+    if not names:
+        raise StudyError("a study of this repository", "none", "Start one: `sclandmarks tune fit`, or `tune select`.")
+    if len(names) > 1:
+        raise StudyError("--study, as there are several", ", ".join(names), "Name one of them.")
     return names[0]
 
 

@@ -202,6 +202,14 @@ def test_one_study_needs_no_name_and_several_do(searched: tuple[optuna.Study, Pl
     assert "s, t" in result.output
 
 
+@pytest.mark.usefixtures("workplace")
+def test_without_a_study_the_command_that_starts_one_is_named() -> None:
+    for command in ("status", "best", "apply"):
+        result = called(command)
+        assert result.exit_code == 1
+        assert "Start one: `sclandmarks tune fit`" in result.output
+
+
 def test_a_winner_must_be_complete(searched: tuple[optuna.Study, Plan]) -> None:
     study, plan = searched
     study.add_trial(create_trial(state=TrialState.FAIL))
