@@ -14,9 +14,9 @@ from sclandmarks.io.learning import BATCH_SIZE, LEARNING, LearningData
 from sclandmarks.io.models import save_model
 from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Hooks, Task
-from sclandmarks.params import DIRECTIONS, Direction, EpochParams, FitSearch, Section
+from sclandmarks.params import DIRECTIONS, Direction, FitSearch, Section
 from sclandmarks.predict import PREDICTORS, Fitted
-from sclandmarks.tune.objective import Curve, Outcome, Report, kept_curve
+from sclandmarks.tune.objective import Curve, Outcome, Report, is_epoch, kept_curve
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import settled
 from sclandmarks.tune.yardstick import explainable, mean_mse, share
@@ -51,7 +51,7 @@ class FitObjective:
     def __call__(self, settings: Mapping[str, Any], report: Report, folder: Path) -> Outcome:
         """Fit with these settings, see `Objective`."""
         chosen = settled(self.plan.base, settings)
-        curve = Curve(report if isinstance(chosen, EpochParams) else None, self._figure)
+        curve = Curve(report, self._figure)
         with kept_curve(curve, folder):
             task = self.task(chosen)
             fitted = PREDICTORS[self.method](task, chosen, Hooks(curve.on_epoch))
@@ -90,8 +90,7 @@ class FitObjective:
         return share(float(self._mean_T.sum()) - mse * len(self._mean_T), self._explainable_T)
 
     def _figure(self, metrics: Mapping[str, float]) -> float | None:
-        mse = metrics.get("validation_mse")
-        return None if mse is None else self._score(mse)
+        return self._score(metrics["validation_mse"]) if is_epoch(metrics) else None
 
 
 @torch.no_grad()

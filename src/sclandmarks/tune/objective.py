@@ -59,6 +59,11 @@ class Objective(Protocol):
         """
 
 
+def is_epoch(metrics: Mapping[str, float]) -> bool:
+    """Whether these are figures of an epoch: places of a grid or a path say nothing of how a training gets on."""
+    return {"train_loss", "validation_mse"} <= metrics.keys()
+
+
 class Curve:
     """Keeps the epochs of a trial, and passes one figure of each on.
 

@@ -15,11 +15,11 @@ from sclandmarks.io.learning import BATCH_SIZE, LEARNING, LearningData
 from sclandmarks.io.tables import write_table
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import gene_positions
-from sclandmarks.params import DIRECTIONS, Direction, EpochParams, ReducedRankPredictor, Section, SelectSearch
+from sclandmarks.params import DIRECTIONS, Direction, ReducedRankPredictor, Section, SelectSearch
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.prep.prepare import normaliser
 from sclandmarks.select import SELECTORS, Selected, SelectionTask
-from sclandmarks.tune.objective import Curve, Outcome, Report, kept_curve
+from sclandmarks.tune.objective import Curve, Outcome, Report, is_epoch, kept_curve
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import settled
 from sclandmarks.tune.yardstick import explainable, mean_mse, share
@@ -56,8 +56,7 @@ class SelectObjective:
         """Choose and judge a panel, see `Objective`."""
         size = int(settings.get("n_landmarks") or self.plan.n_landmarks or 0)
         chosen = settled(self.plan.base, settings)
-        reports = len(self.directions) == 1 and isinstance(chosen, EpochParams)
-        curve = Curve(report if reports else None, self._figure)
+        curve = Curve(report if len(self.directions) == 1 else None, self._figure)
         with kept_curve(curve, folder):
             selected = self._select(chosen, size, curve)
             curve.steps = {step.step: step for step in selected.history} or curve.steps
@@ -94,5 +93,6 @@ class SelectObjective:
 
     def _figure(self, metrics: Mapping[str, float]) -> float | None:
         """What the selecting network itself explains of all genes; larger is better, as of the score."""
-        mse = metrics.get("validation_mse")
-        return None if mse is None else share(float(self.mean_mse_G.sum()) - mse * len(self.mean_mse_G), self.whole_G)
+        if not is_epoch(metrics):
+            return None
+        return share(float(self.mean_mse_G.sum()) - metrics["validation_mse"] * len(self.mean_mse_G), self.whole_G)

@@ -225,6 +225,21 @@ def test_a_panel_of_a_fixed_size_is_cut_to_it(made: Any) -> None:
 
 
 @pytest.mark.usefixtures("workplace")
+def test_the_group_lasso_of_a_network_is_a_base_and_its_path_is_no_training(made: Any) -> None:
+    network = {"selector": "group_lasso_network", "seed": 0, "width": 4, "depth": 1, "dropout": 0.1, "loss": "mse",
+               "standardise": True, "path_ratio": 0.5, "lambda_ratio": 0.25, "learning_rate": 0.01, "batch_size": 64,
+               "max_epochs": 4, "patience": 2}  # fmt: skip
+    space = {"lambda_ratio": {"low": 0.05, "high": 0.5, "log": True}, "depth": {"low": 0, "high": 2}}
+    params = made(panels__lasso=network, tune__select__panel="lasso", tune__select__space=space)
+    outcome, reports = tried(params, "select", {"lambda_ratio": 0.3, "depth": 0})
+    assert outcome.facts["n_landmarks"] == 6
+    assert 0 < outcome.values[0] < 1
+    assert reports == []
+    history = read_table(FOLDER / "history.parquet", schema.HISTORY)
+    assert history.filter(pl.col("metric") == "lambda_ratio")["value"].min() == pytest.approx(0.3)
+
+
+@pytest.mark.usefixtures("workplace")
 def test_the_size_of_a_panel_can_be_searched_and_be_an_objective(made: Any) -> None:
     params = made(
         tune__select__objectives=["captured", "n_landmarks"],
