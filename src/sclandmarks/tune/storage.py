@@ -130,7 +130,8 @@ def serve(url: str, host: str = "127.0.0.1", port: int = 13000) -> None:
     Raises
     ------
     ParamsError
-        If the storage is no PostgreSQL: Optuna's proxy mixes up the workers of a journal, and SQLite has one worker.
+        If the storage is no PostgreSQL (Optuna's proxy mixes up the workers of a journal, and SQLite has one worker),
+        or the port is taken.
     StudyError
         As `open_store`.
     """
@@ -143,7 +144,10 @@ def serve(url: str, host: str = "127.0.0.1", port: int = 13000) -> None:
         logging.getLogger(__name__).warning("%s: everyone who reaches port %d can change every study", host, port)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        optuna.storages.run_grpc_proxy_server(storage, host=host, port=port)
+        try:
+            optuna.storages.run_grpc_proxy_server(storage, host=host, port=port)
+        except RuntimeError as error:
+            raise ParamsError(f"a free port {port} on {host}", first_line(error), "Give another --port.") from None
 
 
 def _open_proxy(url: str, first: float) -> BaseStorage:

@@ -166,7 +166,7 @@ def test_workers_behind_the_proxy_share_a_postgresql(tmp_path: Path, postgres: S
 
 def test_a_proxy_that_is_not_there_is_a_plain_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sclandmarks.tune.storage.CONNECT", 0.2)
-    with pytest.raises(StudyError, match=r"a proxy at 127.0.0.1:9"):
+    with pytest.raises(StudyError, match=r"a proxy at 127\.0\.0\.1:9"):
         open_store("grpc://127.0.0.1:9", "s", tmp_path)
 
 
@@ -177,6 +177,42 @@ def test_the_proxy_serves_postgresql_alone_and_on_loopback(monkeypatch: pytest.M
     monkeypatch.setattr(optuna.storages, "run_grpc_proxy_server", lambda storage, **place: served.append(place))
     serve(postgres.url)
     assert served == [{"host": "127.0.0.1", "port": 13000}]
+
+
+def test_a_port_that_is_taken_is_a_plain_error(postgres: Server) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ParamsError, match="a free port"):
+            serve(postgres.url, port=taken.getsockname()[1])
+
+
+def test_the_command_serves_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from sclandmarks.cli.tune_serve import serve as command
+
+    told: list[object] = []
+    monkeypatch.setattr("sclandmarks.tune.storage.serve", lambda *given: told.append(given))
+    runner = CliRunner()
+    done = runner.invoke(command, ["--storage", "postgresql://me:s3cret@h/d", "--port", "13001"])
+    assert (done.exit_code, told) == (0, [("postgresql://me:s3cret@h/d", "127.0.0.1", 13001)])
+    assert "grpc://127.0.0.1:13001" in done.output
+    assert "s3cret" not in done.output
+
+
+def test_launched_workers_reach_a_server_that_wants_a_password(tmp_path: Path, postgres: Server) -> None:
+    from quick_launch import QUICK_TIMING
+    from quick_study import COMMAND
+
+    from sclandmarks.tune.launcher import launch
+    from sclandmarks.tune.slots import Slot
+
+    plan = quick_plan(tmp_path, trials=2, storage=postgres.url, name="launched")
+    assert launch(plan, 60, [Slot(0)], lambda: None, COMMAND, QUICK_TIMING) == "over"
+    assert audit(plan).complete == 2
+    for file in tmp_path.rglob("*"):
+        assert file.is_dir() or b"s3cret" not in file.read_bytes(), file
 
 
 def test_calls_wait_while_the_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +233,7 @@ def test_a_server_that_stays_away_ends_the_wait_with_a_plain_error(monkeypatch: 
     def call() -> None:
         raise away()
 
-    with pytest.raises(StudyError, match=r"connection refused, 0 s long. Start the server again"):
+    with pytest.raises(StudyError, match=r"connection refused, 0 s long\. Start the server again"):
         wait_for(call, patience=0.02)
 
 
