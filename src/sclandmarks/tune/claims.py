@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -90,6 +92,7 @@ def sweep(room: Room, silence: Silence, free: bool = False) -> list[int]:
     dead = [trial for trial in ledger.running(room.study.get_trials(deepcopy=False)) if _is_dead(room, trial, silence)]
     for trial in dead:
         again(room, trial, "stopped" if free else f"its worker died {_where(trial)}", costs=not free)
+        shutil.rmtree(scratch_folder(room, trial.number), ignore_errors=True)
     return [trial.number for trial in dead]
 
 
@@ -124,6 +127,11 @@ def mark_over(room: Room, trial: FrozenTrial, reason: str) -> None:
     """Mark a running trial as one that fails with a reason, and is not run again, when its worker has died."""
     with suppress(UpdateFinishedTrialError):
         room.store.storage.set_trial_user_attr(trial._trial_id, "over", reason)
+
+
+def scratch_folder(room: Room, number: int) -> Path:
+    """Where a trial writes while it runs; renamed when it ends."""
+    return room.plan.trial_folder / f".{number}.part"
 
 
 @contextmanager

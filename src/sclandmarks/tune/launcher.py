@@ -23,6 +23,7 @@ from sclandmarks.tune.slots import Slot
 from sclandmarks.tune.study import Room, open_study, public
 
 DEATHS = 5  # workers killed in a row, beyond the retries of one trial, without one trial that ends
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Ended = Literal["over", "stopped", "timeout"]
 _log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ def launch(
     Returns
     -------
     {"over", "stopped", "timeout"}
-        The budget is used up; Ctrl-C or SIGTERM; the timeout. Workers leave a running trial, which is run again by
-        the next call and loses no attempt. A second Ctrl-C ends them at once.
+        The budget is used up; Ctrl-C, SIGTERM or a closed terminal; the timeout. Workers leave a running trial, which
+        is run again by the next call and loses no attempt. A second Ctrl-C ends them at once.
 
     Raises
     ------
@@ -223,11 +224,12 @@ class _Launcher:
 
 @contextmanager
 def listening(ask: Callable[[], None]) -> Iterator[None]:
-    """Take SIGINT and SIGTERM as the word to stop, in the main thread; as before afterwards."""
+    """Take SIGINT, SIGTERM and SIGHUP as the word to stop, in the main thread; as before afterwards."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: ask()) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, lambda *_: ask()) for number in heard}
     try:
         yield
     finally:

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sclandmarks.errors import StudyError
 from sclandmarks.tune import ledger, memory
-from sclandmarks.tune.claims import BEAT, GRACE, Silence, again, beating, claim
+from sclandmarks.tune.claims import BEAT, GRACE, Silence, again, beating, claim, scratch_folder
 from sclandmarks.tune.identity import identify
 from sclandmarks.tune.objective import Objective, Outcome
 from sclandmarks.tune.room import wait_for_room
@@ -28,6 +28,7 @@ from sclandmarks.tune.space import suggest
 from sclandmarks.tune.stop import Stop, Stopped
 from sclandmarks.tune.study import PATIENCE, Room
 
+FAILURES = 10  # trials of one worker in a row that fail, after which something else must be wrong
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Verdict = Literal["over", "stop", "move"]
 
@@ -98,6 +99,7 @@ class Loop:
         self.room, self.objective = room, objective
         self.stop, self.timing = stop or Stop(), timing or Timing()
         self.silence = Silence(self.timing.grace)
+        self._failed, self._last = 0, ""
         self.slot = slot
         self.me = identify(slot.index)
         self.floor = memory.Floor(Path(room.plan.folder) / "locks", f"{self.me['host']}-{slot.device}")
@@ -108,13 +110,16 @@ class Loop:
         Raises
         ------
         StudyError
-            If the storage stays away, or the disk is full.
+            If the storage stays away, the disk is full, or one trial after the other fails.
         OSError
             If the journal cannot be written.
         """
         while not self.stop.asked:
             if (verdict := wait_for_room(self.slot, lambda: self.stop.asked)) != "go":
                 return verdict
+            if self._failed >= FAILURES:
+                raise StudyError("trials that end", f"{FAILURES} failed in a row, the last with {self._last}",
+                                 "Mend what it says, then run again: the study goes on.")  # fmt: skip
             if not self._turn():
                 if ledger.is_over(self.room.study.get_trials(deepcopy=False), self.room.plan.trials):
                     return "over"
@@ -230,6 +235,7 @@ class Loop:
         if end.state is None:
             self._give_back(trial)
             return
+        self._failed, self._last = (self._failed + 1 if end.state == TrialState.FAIL else 0), end.reason
         if end.reason:
             trial.set_user_attr("reason", end.reason)
         if end.outcome is not None:
@@ -276,7 +282,7 @@ class Loop:
         return self.room.study.get_trials(deepcopy=False)[trial.number]
 
     def _scratch(self, trial: Trial) -> Path:
-        return self.room.plan.trial_folder / f".{trial.number}.part"
+        return scratch_folder(self.room, trial.number)
 
 
 def _said(error: BaseException) -> str:

@@ -66,6 +66,7 @@ def free_memory() -> None:
 def reset_peak() -> None:
     """Begin a new peak."""
     if (cuda := _cuda()) is not None:
+        free_memory()  # what earlier trials left in the allocator's cache
         cuda.reset_peak_memory_stats()
         return
     try:

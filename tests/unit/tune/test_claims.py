@@ -71,6 +71,13 @@ def test_the_trial_of_a_dead_worker_is_failed_and_run_again_first(room: Room) ->
     assert repeat.system_attrs["fixed_params"] == first.system_attrs["fixed_params"]
 
 
+def test_what_a_dead_worker_was_writing_is_swept_away(room: Room) -> None:
+    take(room, DEAD)
+    (room.plan.trial_folder / ".0.part" / "model").mkdir(parents=True)
+    take(room)
+    assert not list(room.plan.trial_folder.iterdir())
+
+
 def test_parameters_drawn_before_the_death_are_kept(room: Room) -> None:
     take(room)
     trial = claim(room, DEAD, Silence())

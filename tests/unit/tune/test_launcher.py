@@ -150,6 +150,20 @@ def test_signals_are_as_before_afterwards(tmp_path: Path) -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_a_closed_terminal_stops_it_unless_nohup_says_otherwise() -> None:
+    heard: list[int] = []
+    with launcher_module.listening(lambda: heard.append(1)):
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == [1]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with launcher_module.listening(lambda: heard.append(1)):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert heard == [1]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_workers_get_the_environment_of_their_slot_and_no_password_in_a_file(tmp_path: Path) -> None:
     seen = tmp_path / "seen.json"
     spy = [

@@ -159,6 +159,16 @@ def test_a_fault_of_the_storage_inside_of_a_trial_is_not_the_trials(
         run_worker(quick_plan(tmp_path), Quick(faults={"*": "report"}), None, timing=FAST)
 
 
+def test_one_failure_after_the_other_stops_the_worker_before_the_budget_is_gone(tmp_path: Path) -> None:
+    plan = quick_plan(tmp_path, trials=40)
+    for more_failed in (10, 20):
+        with pytest.raises(StudyError, match="10 failed in a row, the last with ValueError: the weights went astray"):
+            run_worker(plan, Quick(faults={"*": "raise"}), None, timing=FAST)
+        assert audit(plan).failed == more_failed
+    work(plan)
+    assert audit(plan).complete == 20
+
+
 def test_what_a_trial_taken_for_lost_comes_to_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     plan = quick_plan(tmp_path, trials=2)
     room = open_study(plan)
