@@ -187,20 +187,6 @@ def test_a_port_that_is_taken_is_a_plain_error(postgres: Server) -> None:
             serve(postgres.url, port=taken.getsockname()[1])
 
 
-def test_the_command_serves_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner
-
-    from sclandmarks.cli.tune_serve import serve as command
-
-    told: list[object] = []
-    monkeypatch.setattr("sclandmarks.tune.storage.serve", lambda *given: told.append(given))
-    runner = CliRunner()
-    done = runner.invoke(command, ["--storage", "postgresql://me:s3cret@h/d", "--port", "13001"])
-    assert (done.exit_code, told) == (0, [("postgresql://me:s3cret@h/d", "127.0.0.1", 13001)])
-    assert "grpc://127.0.0.1:13001" in done.output
-    assert "s3cret" not in done.output
-
-
 def test_launched_workers_reach_a_server_that_wants_a_password(tmp_path: Path, postgres: Server) -> None:
     from quick_launch import QUICK_TIMING
     from quick_study import COMMAND
