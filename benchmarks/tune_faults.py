@@ -34,7 +34,7 @@ def postgres_workers(root: Path) -> Fault | None:
     if find_postgres()[0] is None:
         return None
     with server() as started:
-        fault = fault_table.kill_workers(root, kills=20, trials=60, seed=3, storage=started.url, longest=2.0)
+        fault = fault_table.kill_workers(root, 20, 60, 3, started.url, longest=0.3, how="begun")
     return fault._replace(name="worker killed, on PostgreSQL")
 
 

@@ -40,11 +40,11 @@ class Fault(NamedTuple):
 
 
 def kill_workers(
-    root: Path, kills: int, trials: int, seed: int, storage: str | None = None, longest: float = 0.15
+    root: Path, kills: int, trials: int, seed: int, storage: str | None = None, longest: float = 0.15, how: str = ""
 ) -> Fault:
-    """Kill -9 of workers at random moments. Studies follow one another until enough were killed."""
+    """Kill -9 of workers at random moments, at most `longest` seconds apart."""
     plan = quick_plan(root, trials, storage=storage, max_retries=99)
-    end = run("nursery.py", plan, kills, seed, longest, quick={"seconds": 0.03})
+    end = run("nursery.py", plan, kills, seed, longest, how, quick={"seconds": 0.03})
     return Fault("worker killed", json.loads(end.stdout)["killed"], plan, audit(plan))
 
 

@@ -1,4 +1,7 @@
-"""Run as a script: workers forked from one process and killed at random, `nursery.py PLAN.json KILLS SEED LONGEST`.
+"""Run as a script: workers forked from one process and killed at random.
+
+`nursery.py PLAN.json KILLS SEED LONGEST [begun]`: KILLS of them, one after at most LONGEST seconds; with `begun` only
+after another trial has begun, where workers take long to start.
 
 A forked worker costs milliseconds, a started one a second; the process that is killed does the same. Prints as JSON
 how many were killed; those that had a trial are told apart from those between two.
@@ -22,12 +25,14 @@ from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.worker import run_worker
 
 
-def main(file: str, kills: int, seed: int, longest: float) -> None:
+def main(file: str, kills: int, seed: int, longest: float, begun: bool = False) -> None:
     """Keep the plan's workers alive, kill one every now and then, until the study is over."""
     plan, draw, killed = Plan.from_json(Path(file).read_text()), random.Random(seed), 0
     children = {_fork(plan) for _ in range(plan.workers)}
     while children:
         if killed < kills:
+            if begun:
+                _wait_for_one_more(plan)
             time.sleep(draw.uniform(0.0, longest))
             victim = draw.choice(sorted(children))
             os.kill(victim, signal.SIGKILL)
@@ -39,6 +44,14 @@ def main(file: str, kills: int, seed: int, longest: float) -> None:
         elif status:
             raise SystemExit(f"a worker ended with status {status}")
     print(json.dumps({"killed": killed}))
+
+
+def _wait_for_one_more(plan: Plan) -> None:
+    """Return when another trial has begun, or after ten seconds."""
+    file, end = plan.trial_folder / "begun.txt", time.monotonic() + 10
+    size = file.stat().st_size if file.exists() else 0
+    while time.monotonic() < end and (file.stat().st_size if file.exists() else 0) == size:
+        time.sleep(0.01)
 
 
 def _fork(plan: Plan) -> int:
@@ -55,4 +68,4 @@ def _fork(plan: Plan) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), "begun" in sys.argv[5:])
