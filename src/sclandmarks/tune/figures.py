@@ -84,8 +84,10 @@ def history(trials: pl.DataFrame, judged: Objective) -> Figure:
     for state, fill, colour in (("pruned", "none", GREY), ("complete", "full", BLUE)):
         part = trials.filter((pl.col("state") == state) & pl.col("value").is_not_null())
         scatter(axes, part["number"].to_numpy(), part["value"].to_numpy(), limits, fill, colour, state)
-    best = complete["value"].cum_min() if judged.small else complete["value"].cum_max()
-    axes.plot(complete["number"], best, drawstyle="steps-post", color=ORANGE, linewidth=1.6, label="best so far")
+    best = (complete["value"].cum_min() if judged.small else complete["value"].cum_max()).to_list()
+    numbers = [*complete["number"], trials["number"].max()]
+    style: dict[str, Any] = {"drawstyle": "steps-post", "color": ORANGE, "linewidth": 1.6}
+    axes.plot(numbers, [*best, best[-1]], label="best so far", **style)
     _failures(axes, trials.filter(pl.col("state") == "fail")["number"].to_numpy())
     if complete["number"][0] == 0:
         label = "settings of params.yaml"

@@ -65,9 +65,12 @@ def _answer(shown: StudyView) -> str:
         return f"No trial is complete ({ended})."
     if len(shown.objectives) > 1:
         return f"{len(best)} trials are on the front ({ended})."
+    tail = f"{ended[0].upper()}{ended[1:]}."
+    if best[0]["trial"] == 0:
+        return f"No trial beat the settings of params.yaml: {_value(best[0][first], first)} ({LABELS[first]}). {tail}"
     reached = f"Trial {best[0]['trial']} reached {_value(best[0][first], first)} ({LABELS[first]})"
     before = f", the settings of params.yaml {_value(default[0][first], first)}" if default else ""
-    return f"{reached}{before}. {ended[0].upper()}{ended[1:]}."
+    return f"{reached}{before}. {tail}"
 
 
 def _value(value: float | None, name: str) -> str:

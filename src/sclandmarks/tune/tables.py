@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MACHINE = ("seconds", "peak_bytes", "worker", "reason")  # columns that another run of the same search fills otherwise
-FEWEST_FOR_IMPORTANCE = 4
+FEWEST_FOR_IMPORTANCE = 10
 
 
 def directions_of(study: Study) -> tuple[Direction, ...]:

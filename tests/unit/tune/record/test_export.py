@@ -72,7 +72,7 @@ def test_a_study_without_a_complete_trial_is_exported(make_study: Make, tmp_path
 
 
 def test_the_page_shows_figures_best_and_default(make_study: Make) -> None:
-    study, plan = make_study(8, files=False)
+    study, plan = make_study(12, files=False)
     shown = view(study, plan)
     drawn = shown.drawings()
     svgs = {one.name: "<svg viewBox='0 0 1 1'></svg>".replace("'", '"') for one in drawn}

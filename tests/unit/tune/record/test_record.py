@@ -176,14 +176,14 @@ def test_written_again_nothing_is_there_twice(make_study: Make, ledger: Ledger, 
 
 
 def test_the_study_keeps_tables_figures_and_the_best_model_once(make_study: Make, ledger: Ledger, uri: str) -> None:
-    study, plan = make_study(8)
+    study, plan = make_study(12)
     finish(study, plan, ledger)
     store = Store(uri, study)
     parent = store.parent
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["best.trial"] == str(study.best_trial.number)
     assert parent.data.metrics["best/mse"] == study.best_value
-    assert {parent.data.metrics[f"n_{name}"] for name in ("trials", "complete", "pruned", "fail")} == {8, 6, 1}
+    assert {parent.data.metrics[f"n_{name}"] for name in ("trials", "complete", "pruned", "fail")} == {12, 10, 1}
     assert store.files(parent, "figures") == ["history.svg", "importance.svg", "parallel.svg", "slices.svg"]
     assert store.files(parent, "tables") == ["best.csv", "best.json", "trials.csv", "trials.json"]
     assert len(store.models()) == 1
