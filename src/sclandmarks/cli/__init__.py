@@ -8,6 +8,7 @@ from sclandmarks import __version__
 from sclandmarks.cli.counts import ingest, inspect
 from sclandmarks.cli.house import datasets, doctor, ui, where
 from sclandmarks.cli.tune import tune
+from sclandmarks.cli.tune_pages import dashboard, export, serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,3 +22,5 @@ def main() -> None:
 
 for command in (where, ui, datasets, doctor, inspect, ingest, tune):
     main.add_command(command)
+for command in (export, dashboard, serve):
+    tune.add_command(command)

@@ -108,7 +108,7 @@ def _run(
         if ray is None:
             study = run_study(plan, params.tracking, place(plan, gpus, per_gpu), limit)
         else:
-            study = run_study(plan, params.tracking, [], limit, on_ray(plan, ray, per_gpu if gpus else None))
+            study = run_study(plan, params.tracking, [], limit, on_ray(ray, per_gpu))
         _say_status(study, plan)
 
 

@@ -51,20 +51,6 @@ def study_names() -> list[str]:
     return sorted(file.parent.name for file in paths.SEARCHES.glob("*/plan.json"))
 
 
-def only_study() -> str:
-    """Name of the one study of this repository.
-
-    Raises
-    ------
-    StudyError
-        If there is none, or there are several.
-    """
-    if len(names := study_names()) != 1:
-        there = ", ".join(names) or "none"
-        raise StudyError(f"one study in {paths.SEARCHES}", there, "Name one: --study NAME. `tune fit` begins one.")
-    return names[0]
-
-
 def _kept_plan(name: str, storage: str) -> Plan:
     """Plan as the study itself keeps it."""
     import optuna

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sclandmarks import paths
@@ -61,20 +60,19 @@ def run_study(
     return study()
 
 
-def on_ray(plan: Plan, address: str, per_gpu: int | None = None) -> Launcher:
+def on_ray(address: str, per_gpu: int | None = None) -> Launcher:
     """Return a launcher that places the workers on a Ray cluster, which knows its places itself: slots are not used.
 
     Parameters
     ----------
-    plan : Plan
     address : str
         "auto" for the cluster that this machine is a node of, or HOST:PORT.
     per_gpu : int, optional
-        Workers a GPU; without it they run on CPUs.
+        Workers that share a GPU.
     """
-    cluster = import_module("sclandmarks.tune.cluster")
-    share = cluster.Share(gpus=1 / per_gpu if per_gpu else 0.0)
-    return lambda plan, timeout, _, on_change: cluster.launch_on_ray(plan, address, timeout, share, on_change)
+    from sclandmarks.tune.cluster import launch_on_ray
+
+    return lambda plan, timeout, _, on_change: launch_on_ray(plan, address, timeout, on_change, per_gpu)
 
 
 def check_complete(study: Study) -> Study:

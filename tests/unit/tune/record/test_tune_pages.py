@@ -21,9 +21,10 @@ import pytest
 from click.testing import CliRunner
 
 from sclandmarks import paths
-from sclandmarks.cli.tune_pages import dashboard, export
+from sclandmarks.cli import main
+from sclandmarks.cli.tune_pages import dashboard, export, serve
 from sclandmarks.errors import StudyError
-from sclandmarks.tune.find import find_study, only_study
+from sclandmarks.tune.find import find_study
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.run import check_complete, named_by_content
 from sclandmarks.tune.study import public
@@ -86,7 +87,6 @@ def free_port() -> str:
 
 def test_a_study_is_found_by_its_name_and_by_its_storage(begun: tuple[optuna.Study, Plan]) -> None:
     study, plan = begun
-    assert only_study() == plan.name
     for storage in (None, plan.storage):
         found, its = find_study(plan.name, storage)
         assert len(found.trials) == len(study.trials) and its == plan
@@ -101,19 +101,12 @@ def test_what_is_not_there_is_said_with_what_is(begun: tuple[optuna.Study, Plan]
     assert not Path("nowhere").exists(), "looking makes no journal"
 
 
-def test_several_studies_want_a_name(begun: tuple[optuna.Study, Plan]) -> None:
-    (paths.SEARCHES / "t").mkdir()
-    (paths.SEARCHES / "t" / "plan.json").write_text("{}")
-    with pytest.raises(StudyError, match=r"s, t.*--study"):
-        only_study()
-
-
 def test_export_writes_and_refuses(begun: tuple[optuna.Study, Plan]) -> None:
     run = CliRunner().invoke(export, ["--study", "s", "--out", "out"])
     assert run.exit_code == 0, run.output
     assert sorted(run.output.split()) == sorted(str(path) for path in Path("out").rglob("*.*") if path.is_file())
     assert CliRunner().invoke(export, ["--study", "s", "--out", "out"]).exit_code == 1
-    assert CliRunner().invoke(export, ["--study", "s", "--out", "out", "--replace"]).exit_code == 0
+    assert CliRunner().invoke(export, ["--out", "out", "--replace"]).exit_code == 0
     assert CliRunner().invoke(export, ["--study", "none", "--out", "other"]).exit_code == 1
 
 
@@ -155,6 +148,16 @@ def test_a_port_that_is_taken_is_said(begun: tuple[optuna.Study, Plan]) -> None:
 def test_the_dashboard_wants_a_study_or_a_storage(arguments: list[str]) -> None:
     run = CliRunner().invoke(dashboard, arguments)
     assert run.exit_code == 2 and "one of them" in run.output
+
+
+def test_the_proxy_is_for_postgresql() -> None:
+    run = CliRunner().invoke(serve, ["--storage", "journal:x"])
+    assert run.exit_code == 1 and not Path("x").exists()
+
+
+def test_the_commands_are_in_the_group() -> None:
+    run = CliRunner().invoke(main, ["tune", "--help"])
+    assert all(f"\n  {name} " in run.output for name in ("export", "dashboard", "serve"))
 
 
 def test_a_plan_is_named_by_its_content(plan_of: Callable[..., Plan]) -> None:
