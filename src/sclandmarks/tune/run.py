@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sclandmarks import paths
 from sclandmarks.errors import StudyError
+from sclandmarks.tune.cluster import launch_on_ray
 from sclandmarks.tune.launcher import launch
 from sclandmarks.tune.record import Recorder
 from sclandmarks.tune.study import read_study
@@ -68,10 +69,8 @@ def on_ray(address: str, per_gpu: int | None = None) -> Launcher:
     address : str
         "auto" for the cluster that this machine is a node of, or HOST:PORT.
     per_gpu : int, optional
-        Workers that share a GPU.
+        Workers a GPU, where the cluster has GPUs; without it each has one alone.
     """
-    from sclandmarks.tune.cluster import launch_on_ray
-
     return lambda plan, timeout, _, on_change: launch_on_ray(plan, address, timeout, on_change, per_gpu)
 
 

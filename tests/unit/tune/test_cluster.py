@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sclandmarks.errors import ParamsError
+from sclandmarks.tune import run
 from sclandmarks.tune.cards import CONTEXT, GIB, Card
 from sclandmarks.tune.cluster import Share, check_cluster, connect, share_of, slot_on_node
 
@@ -83,3 +84,11 @@ def test_ray_that_is_not_installed_is_asked_for(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ParamsError, match="pip install 'ray"):
         connect("auto")
+
+
+def test_the_command_s_choices_reach_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(run, "launch_on_ray", lambda *given: seen.extend(given))
+    plan, on_change = object(), print
+    run.on_ray("auto", 3)(plan, 60.0, [], on_change)  # type: ignore[arg-type]
+    assert seen == [plan, "auto", 60.0, on_change, 3]
