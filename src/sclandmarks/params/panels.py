@@ -166,6 +166,11 @@ class GreedySearch(Wishes):
         it was chosen.
     max_swaps : int, optional
         At most so many exchanges, the most rewarding first.
+    factor_share : float
+        Part of a factor model in the choice, see `select.factors`: 0 is plain greedy selection, without exchanges
+        1 the model alone. It has no part in what is denoised, nor in exchanges.
+    n_factors : int
+        Factors of that model.
     denoised : bool
         Explain the reproducible part of the variance only, see `select.denoised`.
     n_axes : int
@@ -177,6 +182,8 @@ class GreedySearch(Wishes):
     ridge: Annotated[Number, Field(gt=0)]
     sweeps: Count = 0
     max_swaps: Positive | None = None
+    factor_share: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    n_factors: Positive = 20
     denoised: bool = False
     n_axes: Positive = 20
     seed: Seed = 0

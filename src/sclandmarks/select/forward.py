@@ -32,6 +32,9 @@ class State(Protocol):
     def gains(self) -> Tensor:
         """What choosing each gene would add, shape (n_genes,)."""
 
+    def merits(self) -> Tensor:
+        """By what the next gene is chosen, shape (n_genes,)."""
+
     def explained_fraction(self) -> float:
         """Explained part of the variance of the targets."""
 
@@ -65,7 +68,7 @@ class Swap(NamedTuple):
 
 
 def choose(state: State, groups: Sequence[Tensor], n_landmarks: int, hooks: Hooks) -> list[Entry]:
-    """Choose the gene of largest gain, again and again, of equals the first; one group after the other.
+    """Choose the gene of largest merit, again and again, of equals the first; one group after the other.
 
     Parameters
     ----------
@@ -82,9 +85,10 @@ def choose(state: State, groups: Sequence[Tensor], n_landmarks: int, hooks: Hook
     for group_G in groups:
         left = int((group_G & ~state.chosen_G).sum())
         for _ in range(min(left, n_landmarks - len(entries))):
-            gain, gene = state.gains().masked_fill(state.chosen_G | ~group_G, -1.0).max(0)
-            state.add(int(gene))
-            entries.append(Entry(int(gene), float(gain) / state.total, state.explained_fraction()))
+            gene = int(state.merits().masked_fill(state.chosen_G | ~group_G, -1.0).argmax())
+            gain = float(state.gains()[gene]) / state.total
+            state.add(gene)
+            entries.append(Entry(gene, gain, state.explained_fraction()))
             if len(entries) % every == 0:
                 hooks.on_epoch({"explained": entries[-1].explained, "gain": entries[-1].gain}, len(entries))
     return entries

@@ -13,6 +13,7 @@ from sclandmarks.params import GreedyPanel, GreedySearch
 from sclandmarks.select.base import Selected, SelectionTask, rank_genes
 from sclandmarks.select.constraints import Constraints, cell_weights, constrain
 from sclandmarks.select.denoised import denoised_state
+from sclandmarks.select.factors import Blended
 from sclandmarks.select.forward import Entry, State, Swap, choose, exchange
 from sclandmarks.select.residual import CellDeflation, Deflation, GramDeflation, Residual, centred
 
@@ -83,6 +84,8 @@ def open_state(task: SelectionTask, settings: GreedySearch, wishes: Constraints)
     ridge = max(settings.ridge * float(deflation.variance_G.mean()), 1e-30)
     if settings.denoised:
         return denoised_state(task, deflation, ridge, wishes.weight_G, settings)
+    if settings.factor_share:
+        return Blended(deflation, ridge, settings.n_factors, settings.factor_share)
     return Residual(deflation, ridge)
 
 

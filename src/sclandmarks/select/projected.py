@@ -43,6 +43,10 @@ class Projected:
         """What choosing each gene would add to the explained variance, shape (n_genes,)."""
         return self.B_TG.square().sum(0) / (self.left_G + self.ridge)
 
+    def merits(self) -> Tensor:
+        """By what the next gene is chosen: the gains."""
+        return self.gains()
+
     def explained_fraction(self) -> float:
         """Explained part of the reproducible variance."""
         return self.explained / self.total

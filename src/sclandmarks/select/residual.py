@@ -280,6 +280,10 @@ class Residual:
         own_G = self.deflation.u_G * self.left_G.square()
         return ((self.size_G - own_G) / (self.left_G + self.ridge)).clamp(min=0)
 
+    def merits(self) -> Tensor:
+        """By what the next gene is chosen: the gains."""
+        return self.gains()
+
     def explained(self) -> float:
         """Explained variance of the targets (the genes not chosen), weighted."""
         return float(self.deflation.u_G @ (self.deflation.variance_G - self.left_G))

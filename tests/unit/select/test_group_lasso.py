@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from scipy import sparse
@@ -129,3 +130,54 @@ def test_a_gene_that_helps_only_beside_another_joins() -> None:
     place = solve(problem, 0.05, start(problem), max_steps=2000, tolerance=1e-7)
     assert place.active.tolist() == [0, 1]
     torch.testing.assert_close(place.W_AH, torch.tensor([[0.9], [-0.85]]), rtol=1e-3, atol=0)
+
+
+def changed(task: SelectionTask, **changes: object) -> Selected:
+    """Choose with changed settings."""
+    return select_group_lasso(task, SETTINGS.model_copy(update=changes), Hooks())
+
+
+def test_the_table_says_who_is_in_where(selected: Selected) -> None:
+    """As many genes at every place as the history says; the first ten of the last are the panel, with its scores."""
+    table = schema.check(selected.path, schema.PANEL_PATH)
+    in_S = dict(table.group_by("step").len().iter_rows())
+    assert in_S == {step.step: step.metrics["n_active"] for step in selected.history if step.metrics["n_active"]}
+    last = table.filter(step=selected.history[-1].step)[:10]
+    assert last["gene_id"].to_list() == selected.panel["gene_id"].to_list()
+    assert last["norm"].to_list() == pytest.approx(selected.panel["score"].to_list())
+
+
+def test_a_given_end_of_the_path_is_reached_exactly(task: SelectionTask) -> None:
+    """However many genes are in before."""
+    got = changed(task, lambda_ratio=0.05)
+    assert got.facts["lambda_ratio"] == 0.05
+    assert got.history[-2].metrics["lambda_ratio"] > 0.05
+    assert got.facts["n_active"] > got.panel.height == 10
+
+
+def test_the_adaptive_pass_keeps_to_the_first_and_shrinks_less(task: SelectionTask, selected: Selected) -> None:
+    """Genes of the second path were in the first, which went on to twice as many; fewer are in for the same fit."""
+    first = changed(SelectionTask(task.train, task.validation, task.genes, 20))
+    adaptive = changed(task, adaptive=True)
+    assert set(adaptive.path["gene_id"]) <= set(first.path["gene_id"])
+    assert adaptive.facts["gap"] <= SETTINGS.tolerance
+    plain, adapted = (changed(task, adaptive=on, refit=True).facts["path_validation_error"] for on in (False, True))
+    assert adapted < plain
+
+
+def test_the_refit_is_least_squares_on_the_genes_that_are_in(task: SelectionTask, planted) -> None:
+    """Its error on other cells, from the definition; shrunken weights do worse where cells are many."""
+    half = SelectionTask(
+        MemoryBatches(planted.values[:200]), MemoryBatches(planted.values[200:]), task.genes, task.n_landmarks
+    )
+    got = changed(half, refit=True)
+    last = got.path.filter(step=got.history[-1].step)["gene_id"].to_list()
+    genes = [task.genes["gene_id"].to_list().index(gene) for gene in last]
+    train_CG, held_CG = (part.toarray().astype(np.float64) for part in (planted.values[:200], planted.values[200:]))
+    train_CG, held_CG = train_CG - train_CG.mean(0), held_CG - held_CG.mean(0)
+    axes_GH = np.linalg.svd(train_CG, full_matrices=False)[2][:8].T
+    W_AH = np.linalg.lstsq(train_CG[:, genes], train_CG @ axes_GH, rcond=None)[0]
+    error = ((held_CG @ axes_GH - held_CG[:, genes] @ W_AH) ** 2).sum() / ((held_CG @ axes_GH) ** 2).sum()
+    assert got.facts["refit_validation_error"] == pytest.approx(error, rel=1e-2)
+    assert got.facts["refit_validation_error"] < got.facts["path_validation_error"]
+    assert got.panel.equals(changed(half).panel)
