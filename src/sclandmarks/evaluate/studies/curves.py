@@ -72,7 +72,10 @@ def learning_curves(
 def over_landmarks(
     cohort: Cohort, settings: StudiesParams, sizes: Sequence[int], floor: NoiseFloor | None
 ) -> Iterator[Point]:
-    """Points of the curve over landmarks, one selection for all sizes, and the reference lines."""
+    """Points of the curve over landmarks, one selection for all sizes, and the reference lines.
+
+    A curve ends where its panel does, as that of L1000.
+    """
     study, n_cells = settings.curves, cohort.train.n_cells
     orders = {
         name: [choose(reseeded(settings.panels[name], i), cohort, sizes[-1]) for i in range(n_repeats(settings, name))]
@@ -83,7 +86,9 @@ def over_landmarks(
     for name, each in orders.items():
         scored = [_scores(cohort, judge, order, sizes, settings.max_rank) for order in each]
         for size in sizes:
-            yield Point(name, "landmarks", size, n_cells, [one[size] for one in scored if size in one])
+            repeats = [one[size] for one in scored if size in one]
+            if repeats:
+                yield Point(name, "landmarks", size, n_cells, repeats)
     half = half_of_genes(judge, settings.seed)
     for name, order in {**fixed, HALF: half}.items():
         scores = _scores(cohort, judge, order, [len(order)], settings.max_rank)

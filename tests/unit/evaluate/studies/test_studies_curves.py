@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.evaluate.studies.cohort import Cohort
-from sclandmarks.evaluate.studies.curves import learning_curves, log_spaced
+from sclandmarks.evaluate.studies.curves import learning_curves, log_spaced, over_landmarks
 from sclandmarks.evaluate.studies.judge import cell_types, floor_of, half_of_genes, open_judge
+from sclandmarks.genes import l1000_landmarks
 from sclandmarks.params import NoiseParams, PrepareParams, SizesParams, StudiesParams
 
 
@@ -46,7 +48,9 @@ def test_the_planted_landmarks_explain_more_than_as_many_random_genes(tables: An
     greedy, random = (curve(frame, name, "common") for name in ("greedy", "random"))
     assert greedy["n_landmarks"].to_list() == [2, 4, 9, 20]
     at_9 = pl.col("n_landmarks") == 9
-    assert greedy.filter(at_9)["low"].item() > random.filter(at_9)["high"].item()
+    assert greedy.filter(at_9)["low"].item() > random.filter(at_9)["value"].item()  # two repeats show no more
+    one, two = (frame.filter(at_9)["high"].item() - frame.filter(at_9)["low"].item() for frame in (greedy, random))
+    assert two > one
     assert random["n_repeats"].unique().to_list() == [2]
     assert (frame["low"] <= frame["value"] + 1e-9).all()
     assert (frame["value"] <= frame["high"] + 1e-9).all()
@@ -76,6 +80,16 @@ def test_more_cells_are_no_worse(tables: Any) -> None:
     assert frame["n_cells"].to_list() == [72, 240]
     assert frame["n_repeats"].to_list() == [2, 1]
     assert frame["value"][1] > frame["value"][0]
+
+
+def test_a_curve_ends_where_its_panel_does(values: Cohort, study: StudiesParams) -> None:
+    """L1000 has five genes here, whatever size is asked: two points, and the others go on."""
+    symbols = [*l1000_landmarks()["current_symbol"].to_list()[:5], *values.train.genes["symbol"].to_list()[5:]]
+    named = Cohort(*(replace(one, genes=one.genes.with_columns(symbol=pl.Series(symbols))) for one in values))
+    only = study.curves.model_copy(update={"panels": ("l1000", "greedy"), "repeats": 1})
+    points = over_landmarks(named, study.model_copy(update={"curves": only}), [2, 4, 9], None)
+    sizes = [(point.panel, point.n_landmarks) for point in points if point.axis == "landmarks"]
+    assert sizes == [("l1000", 2), ("l1000", 4), ("greedy", 2), ("greedy", 4), ("greedy", 9)]
 
 
 def test_equivalents_name_every_line(tables: Any) -> None:
