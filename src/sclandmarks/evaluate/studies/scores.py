@@ -96,16 +96,27 @@ def _explained(sse: FloatArray | float, baseline: FloatArray | float) -> FloatAr
 
 
 def over_repeats(repeats: Sequence[Resampled], seed: int) -> Resampled:
-    """Join repeats (seeds, subsamples, draws): the mean, and in every resample the mean over repeats drawn anew.
+    """Join repeats (seeds, subsamples, draws): the mean, with the uncertainty of a mean over so many repeats.
 
-    Repeats are drawn with replacement in each resample, so the interval holds the uncertainty of a mean over so many
-    repeats and over the test cells. The same seed draws the same repeats.
+    To the mean over repeats in each resample of the cells a draw is added from Student's t with n_repeats - 1 degrees
+    of freedom, scaled by the standard error of the mean over repeats. So few repeats widen the interval as they should;
+    drawing three of three again would hold the truth in 75 % in place of 95 %. The draw is linear in the repeats and
+    the same for the same seed, so that differences of figures with the same repeats are paired.
     """
-    values_RN = np.stack([one.values_N for one in repeats])
-    n_repeats, n_bootstrap = values_RN.shape
-    drawn_NR = np.random.default_rng(seed).integers(n_repeats, size=(n_bootstrap, n_repeats))
-    values_N = values_RN[drawn_NR.T, np.arange(n_bootstrap)].mean(axis=0)
-    return Resampled(float(np.mean([one.value for one in repeats])), values_N)
+    values = np.array([one.value for one in repeats])
+    cells_N = np.mean([one.values_N for one in repeats], axis=0)
+    if len(values) == 1:
+        return Resampled(float(values[0]), cells_N)
+    mean = float(values.mean())
+    return Resampled(mean, cells_N + _t_draws(len(values), len(cells_N), seed) @ (values - mean))
+
+
+def _t_draws(n_repeats: int, n_draws: int, seed: int) -> FloatArray:
+    """Weights of repeats, shape (n_draws, n_repeats); their deviations so weighted are t times the standard error."""
+    rng, freedom = np.random.default_rng(seed), n_repeats - 1
+    normal_NR = rng.standard_normal((n_draws, n_repeats))
+    wide_N1 = np.sqrt(rng.chisquare(freedom, (n_draws, 1)) / freedom)
+    return np.asarray(normal_NR / wide_N1 / np.sqrt(n_repeats * freedom))
 
 
 def minus(one: Resampled, other: Resampled) -> Resampled:

@@ -83,6 +83,29 @@ def test_one_repeat_changes_nothing_and_several_widen_the_interval() -> None:
     assert found.high > 0.4
 
 
+@pytest.mark.parametrize("n_repeats", [2, 3, 10])
+def test_intervals_over_repeats_cover(n_repeats: int) -> None:
+    """Repeats that differ by chance: about 95 % of the intervals hold the truth, also with two or three of them."""
+    rng, hits, n = np.random.default_rng(0), 0, 300
+    for i in range(n):
+        cells_N = rng.normal(0, 0.1, 400)
+        each = [Resampled(value, value + cells_N) for value in rng.normal(rng.normal(0, 0.1), 1, n_repeats)]
+        found = to_interval(over_repeats(each, seed=i), 0.95)
+        hits += found.low <= 0 <= found.high
+    assert 0.92 <= hits / n <= 0.98
+
+
+def test_repeats_are_paired() -> None:
+    """What shifts every repeat alike leaves no doubt about the shift."""
+    values = np.random.default_rng(1).normal(size=3)
+    one, other = (
+        over_repeats([Resampled(value + shift, np.full(200, value + shift)) for value in values], 0)
+        for shift in (0.0, 0.5)
+    )
+    found = to_interval(minus(other, one), 0.95)
+    assert found == pytest.approx((0.5, 0.5, 0.5))
+
+
 def test_a_difference_is_paired() -> None:
     one = explained(some_score(5), WEIGHTS)
     shifted = Resampled(one.value - 0.1, one.values_N - 0.1)
