@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sclandmarks.errors import PanelError
 from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.controls import fit_cell_type_mean
 from sclandmarks.evaluate.noise import NoiseFloor, noise_floor
 from sclandmarks.evaluate.studies.cohort import Cohort
 from sclandmarks.evaluate.studies.prefix import LowRank, Side, fit_prefix, gather_grams
@@ -131,19 +132,11 @@ def fit_order(cohort: Cohort, order: IntArray, sizes: Iterable[int], max_rank: i
 
 
 def cell_types(cohort: Cohort, judge: Judge) -> dict[str, Score]:
-    """Judge what knowing the cell type alone gives: each gene's mean over the training cells of the type.
-
-    No gene is measured. A type without training cells gets the mean over all.
-    """
-    learned_C, names_C = (matrix.cells["cell_type"].to_numpy() for matrix in (cohort.train, cohort.test))
-    types, place_C = np.unique(names_C, return_inverse=True)
-    shift_TG = torch.zeros(len(types), len(judge.mean_G))
-    for shift_G, name in zip(shift_TG, types, strict=True):
-        rows = np.flatnonzero(learned_C == name)
-        if len(rows):
-            shift_G += gene_means([cohort.train.X_CG[rows]]) - judge.mean_G
-    onehot_CT = sparse.csr_matrix(np.eye(len(types), dtype=np.float32)[place_C])
-    return judge.score(lambda X_BT: judge.mean_G + X_BT @ shift_TG, onehot_CT, np.array([], dtype=np.int64))
+    """Judge what knowing the cell type alone gives, see `controls.fit_cell_type_mean`. No gene is measured."""
+    control = fit_cell_type_mean(MemoryBatches(cohort.train.X_CG), cohort.train.cells)
+    features_CF = sparse.csr_matrix(control.encode(cohort.test.cells).astype(np.float32))
+    W_FG = torch.from_numpy(control.W_FG.astype(np.float32))
+    return judge.score(lambda X_BF: X_BF @ W_FG, features_CF, np.array([], dtype=np.int64))
 
 
 def half_of_genes(judge: Judge, seed: int) -> IntArray:
