@@ -8,7 +8,12 @@ from sclandmarks.schema.base import Column, Table
 
 _VALUE = (
     Column("value", pl.Float64, "over all test cells, mean over repeats", nullable=True),
-    Column("low", pl.Float64, "lower end of the bootstrap interval, over test cells and repeats", nullable=True),
+    Column(
+        "low",
+        pl.Float64,
+        "lower end of the interval, over test cells (donors from five on) and repeats",
+        nullable=True,
+    ),
     Column("high", pl.Float64, "upper end of the bootstrap interval", nullable=True),
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from sclandmarks import schema
-from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, is_seeded, reseeded, subsample
 from sclandmarks.evaluate.studies.crossing import cross
@@ -55,7 +55,7 @@ def learning_curves(
     floor : NoiseFloor, optional
         See `judge.floor_of`; without it nothing is said about `captured`.
     """
-    weights_NC = resample_weights(cohort.test.n_cells, settings.n_bootstrap, settings.seed)
+    weights_NC = resample(cohort.test.cells, settings.n_bootstrap, settings.seed).weights_NC
     sizes = log_spaced(settings.curves.sizes, cohort.train.n_genes)
     by_landmarks = list(over_landmarks(cohort, settings, sizes, floor))
     by_cells = list(over_cells(cohort, settings, floor))

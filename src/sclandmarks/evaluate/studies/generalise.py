@@ -26,11 +26,11 @@ from scipy import sparse
 
 from sclandmarks import schema
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, divide
 from sclandmarks.evaluate.studies.judge import COMMON, Judge, fit_order, open_judge
 from sclandmarks.evaluate.studies.rows import to_frame
-from sclandmarks.evaluate.studies.scores import Predict, Resampled, Score, explained, minus, to_interval
+from sclandmarks.evaluate.studies.scores import FloatArray, Predict, Resampled, Score, explained, minus, to_interval
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import ExpressionMatrix, IntArray, MemoryBatches
 from sclandmarks.params import Predictor, PrepareParams, StudiesParams
@@ -178,11 +178,12 @@ def generalise(
             groups.append({"by": by, "group": group, **about})
             if left is not None:
                 scores, sizes = judge_group(left, settings)
-                judged.append(quantities(scores, settings.n_bootstrap, settings.seed + len(groups)))
-                n_test = left.trainings[WITHOUT].test.n_cells
+                test = left.trainings[WITHOUT].test
+                resamples = resample(test.cells, settings.n_bootstrap, settings.seed + len(groups))
+                judged.append(quantities(scores, resamples.weights_NC))
                 n_targets = next(iter(scores.values())).n_genes
                 for row in _rows(judged[-1], settings.confidence):
-                    named = {"n_landmarks": sizes[row["panel"]], "n_targets": n_targets, "n_test": n_test}
+                    named = {"n_landmarks": sizes[row["panel"]], "n_targets": n_targets, "n_test": test.n_cells}
                     rows.append({"by": by, "group": group, **named, **row})
         if judged:
             n_test = sum(about["n_test"] for about in groups if about["by"] == by and about["status"] == "judged")
@@ -229,10 +230,8 @@ def _why_not(group: str, n_test: int, n_train: int, n_seen: int, least: int) -> 
     return "" if n_seen else "skipped: no training cells, so the usual split leaves it out already"
 
 
-def quantities(scores: Mapping[Key, Score], n_bootstrap: int, seed: int) -> dict[Key, Resampled]:
+def quantities(scores: Mapping[Key, Score], weights_NC: FloatArray) -> dict[Key, Resampled]:
     """Explained fraction of each training, and what `without` lost, on the same resamples of the test cells."""
-    n_cells = len(next(iter(scores.values())).sse_C)
-    weights_NC = resample_weights(n_cells, n_bootstrap, seed)
     found = {key: explained(score, weights_NC) for key, score in scores.items()}
     lost = {
         (panel, predictor, quantity): minus(found[panel, predictor, training], found[panel, predictor, WITHOUT])

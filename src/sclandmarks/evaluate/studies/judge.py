@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 
 from sclandmarks.errors import PanelError
-from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.controls import fit_cell_type_mean
 from sclandmarks.evaluate.noise import NoiseFloor, noise_floor
 from sclandmarks.evaluate.studies.cohort import Cohort
@@ -93,7 +93,7 @@ def floor_of(
     prepare : PrepareParams
     noise : NoiseParams
     """
-    weights_NC = resample_weights(counts.n_cells, settings.n_bootstrap, settings.seed)
+    weights_NC = resample(counts.cells, settings.n_bootstrap, settings.seed).weights_NC
     blocks = MemoryBatches(counts.X_CG).in_order()
     return noise_floor(blocks, prepare.scale, prepare.log_base, noise.n_repeats, noise.seed, weights_NC)
 

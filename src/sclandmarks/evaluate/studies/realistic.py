@@ -11,7 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from sclandmarks import schema
-from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.assay import NOISES, panel_share, panel_values
 from sclandmarks.evaluate.studies.cohort import Cohort, choose
@@ -131,7 +131,7 @@ def realistic_input(
     floor : NoiseFloor, optional
         See `judge.floor_of`; without it nothing is said about `captured`.
     """
-    weights_NC = resample_weights(values.test.n_cells, settings.n_bootstrap, settings.seed)
+    weights_NC = resample(values.test.cells, settings.n_bootstrap, settings.seed).weights_NC
     rows = []
     for name in settings.realistic.panels:
         order = choose(settings.panels[name], values, settings.realistic.n_landmarks)

@@ -83,7 +83,8 @@ def captured(score: Score, weights_NC: FloatArray) -> Resampled:
     n_cells = len(score.sse_C)
     floor_N = np.full(len(weights_NC), score.floor) if score.floor_N is None else score.floor_N
     value = noise.captured(score.sse_C.sum(), score.baseline_C.sum(), n_cells * score.floor).value
-    resampled = noise.captured(weights_NC @ score.sse_C, weights_NC @ score.baseline_C, n_cells * floor_N)
+    size_N = weights_NC.sum(axis=1)  # resamples of donors differ in it
+    resampled = noise.captured(weights_NC @ score.sse_C, weights_NC @ score.baseline_C, size_N * floor_N)
     return Resampled(float(value), resampled.value)
 
 

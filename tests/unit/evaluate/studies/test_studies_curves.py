@@ -11,9 +11,11 @@ import pytest
 
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.studies.cohort import Cohort
 from sclandmarks.evaluate.studies.curves import learning_curves, log_spaced, over_landmarks
 from sclandmarks.evaluate.studies.judge import cell_types, floor_of, half_of_genes, open_judge
+from sclandmarks.evaluate.studies.scores import explained, to_interval
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.params import NoiseParams, PrepareParams, SizesParams, StudiesParams
 
@@ -90,6 +92,23 @@ def test_a_curve_ends_where_its_panel_does(values: Cohort, study: StudiesParams)
     points = over_landmarks(named, study.model_copy(update={"curves": only}), [2, 4, 9], None)
     sizes = [(point.panel, point.n_landmarks) for point in points if point.axis == "landmarks"]
     assert sizes == [("l1000", 2), ("l1000", 4), ("greedy", 2), ("greedy", 4), ("greedy", 9)]
+
+
+@pytest.mark.parametrize(("n_donors", "unit"), [(4, "cell"), (6, "donor")])
+def test_donors_are_drawn_as_in_the_comparison(
+    values: Cohort, without_l1000: StudiesParams, n_donors: int, unit: str
+) -> None:
+    """From five on; by the line of cell types on all genes, which hangs on no panel."""
+    donor = pl.Series([f"d{i % n_donors}" for i in range(values.test.n_cells)])
+    mine = values._replace(test=replace(values.test, cells=values.test.cells.with_columns(donor=donor)))
+    small = without_l1000.curves.model_copy(update={"panels": ("greedy",), "fractions": (1.0,), "subsamples": 1})
+    settings = without_l1000.model_copy(update={"curves": small})
+    resamples = resample(mine.test.cells, settings.n_bootstrap, settings.seed)
+    score = cell_types(mine, open_judge(mine, [np.arange(3)]))["total"]
+    expected = to_interval(explained(score, resamples.weights_NC), settings.confidence)
+    row = curve(learning_curves(mine, settings)[schema.CURVES], "cell_types", "total", axis="reference")
+    assert resamples.unit == unit
+    assert row.select("value", "low", "high").row(0) == pytest.approx(expected)
 
 
 def test_equivalents_name_every_line(tables: Any) -> None:

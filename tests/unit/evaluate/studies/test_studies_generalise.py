@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy import sparse
 
 from sclandmarks import schema
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.studies.generalise import (
     SAME_SIZE,
     WITHIN,
@@ -19,7 +21,9 @@ from sclandmarks.evaluate.studies.generalise import (
     generalise,
     judge_group,
     leave_out,
+    quantities,
 )
+from sclandmarks.evaluate.studies.scores import to_interval
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import PrepareParams, StudiesParams
 from sclandmarks.params.predictors import MeanPredictor, ReducedRankPredictor, RidgePredictor
@@ -142,6 +146,28 @@ def test_quantities_add_up_and_the_mean_is_over_groups(tables: Any) -> None:
     mean = rows.pop("(mean)")
     assert mean == pytest.approx(np.mean(list(rows.values())))
     assert len(rows) == 3
+
+
+def test_donors_are_drawn_as_in_the_comparison(
+    planted: Any, split_of: Any, study: StudiesParams, preparation: PrepareParams
+) -> None:
+    """The ends of a group of six donors are as wide as six donors make them."""
+    donor = pl.Series([f"d{i // 7 % 6}" for i in range(planted.counts.n_cells)])
+    counts = replace(planted.counts, cells=planted.counts.cells.with_columns(donor=donor))
+    only = study.generalise.model_copy(update={"by": ("cell_type",), "panels": ("random",)})
+    settings = study.model_copy(update={"generalise": only})
+    frame = generalise(counts, split_of(counts.cells), settings, preparation)[schema.GENERALISATION]
+    first = frame["group"][0]
+    left = leave_out(counts, split_of(counts.cells), counts.cells["cell_type"] == first, preparation, settings.seed)
+    scores, _ = judge_group(left, settings)
+    resamples = resample(left.trainings["without"].test.cells, settings.n_bootstrap, settings.seed + 1)
+    assert resamples.unit == "donor"
+    expected = quantities(scores, resamples.weights_NC)["random", "mean", "without"]
+    mine = frame.filter(
+        (pl.col("group") == first) & (pl.col("predictor") == "mean") & (pl.col("quantity") == "without")
+    )
+    row = mine.row(0, named=True)
+    assert (row["value"], row["low"], row["high"]) == pytest.approx(to_interval(expected, settings.confidence))
 
 
 def test_the_mean_of_all_training_cells_is_zero(tables: Any) -> None:

@@ -71,6 +71,12 @@ def test_captured_uses_the_floor_of_each_resample() -> None:
     assert found.values_N[3] == pytest.approx(by_hand)
 
 
+def test_captured_does_not_hang_on_how_many_cells_are_drawn() -> None:
+    """Resamples of donors differ in their number of cells."""
+    score = some_score(2, floor=0.5)
+    np.testing.assert_allclose(captured(score, 3 * WEIGHTS).values_N, captured(score, WEIGHTS).values_N)
+
+
 def test_one_repeat_changes_nothing_and_several_widen_the_interval() -> None:
     one = explained(some_score(4), WEIGHTS)
     same = over_repeats([one], seed=0)
