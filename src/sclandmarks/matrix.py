@@ -170,6 +170,17 @@ def to_torch(X_CG: sparse.csr_matrix, device: torch.device | str = "cpu") -> tor
     return dense
 
 
+class Cells(Protocol):
+    """A source of blocks of cells in order: any `Batches`, or cells with further columns behind the genes."""
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+
+    def in_order(self) -> Iterator[sparse.csr_matrix]:
+        """Yield every cell once, in order, in blocks."""
+
+
 class Batches(Protocol):
     """A source of batches of cells, each a CSR block of B cells x all genes."""
 

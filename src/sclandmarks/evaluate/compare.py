@@ -20,10 +20,9 @@ from sclandmarks.evaluate.genewise import MOST_RESAMPLES
 from sclandmarks.evaluate.judge import Detail, Fit, Judge, Judged
 from sclandmarks.evaluate.measured import Floors, Measured, estimate_floors, measure, pair_name
 from sclandmarks.evaluate.pairs import Contest, difference_rows
-from sclandmarks.evaluate.predictions import Cells
 from sclandmarks.evaluate.profiles import known_types
 from sclandmarks.evaluate.targets import COMMON, PAIR, target_sets
-from sclandmarks.matrix import Batches, gene_positions
+from sclandmarks.matrix import Batches, Cells, gene_positions
 from sclandmarks.params import NO_PANEL, CompareParams, FitParams, NoiseParams, PrepareParams
 
 FloatArray = NDArray[np.float64]

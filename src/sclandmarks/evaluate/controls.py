@@ -18,8 +18,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from sclandmarks.errors import DataError
-from sclandmarks.evaluate.predictions import Cells
-from sclandmarks.matrix import Batches
+from sclandmarks.matrix import Batches, Cells
 
 FloatArray = NDArray[np.float64]
 Encoder = Callable[[pl.DataFrame], FloatArray]

@@ -18,10 +18,11 @@ from sclandmarks.evaluate.figures import Figure, cell_figures, error_figures, ge
 from sclandmarks.evaluate.genewise import MOST_RESAMPLES, GenePass, GeneSums
 from sclandmarks.evaluate.measured import Measured, pair_name
 from sclandmarks.evaluate.noise import captured
-from sclandmarks.evaluate.predictions import Cells, gene_blocks
+from sclandmarks.evaluate.predictions import gene_blocks
 from sclandmarks.evaluate.profiles import Profiles, ProfileSums, Types
 from sclandmarks.evaluate.targets import ALL, COMMON, OWN, BoolArray, TargetSets
 from sclandmarks.learn.task import dense_pairs
+from sclandmarks.matrix import Cells
 
 FloatArray = NDArray[np.float64]
 

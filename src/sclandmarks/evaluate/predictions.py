@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from sclandmarks.learn.task import dense_pairs
+from sclandmarks.matrix import Cells
 from sclandmarks.predict.modules import Constant, Kernel, LowRank, Network
 
 MEMORY = 1 << 29  # bytes for one block of genes over all cells, with its ranks
 PER_VALUE = 64  # bytes that each predicted value of a block takes at the peak: two values, ranks, places of a sort
-
-
-class Cells(Protocol):
-    """A source of blocks of cells in order: any `Batches`, or cells with further columns behind the genes."""
-
-    @property
-    def n_cells(self) -> int:
-        """Number of cells."""
-
-    def in_order(self) -> Iterator[sparse.csr_matrix]:
-        """Yield every cell once, in order, in blocks."""
 
 
 class Block(NamedTuple):
