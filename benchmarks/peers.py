@@ -29,7 +29,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("step", nargs="?", default="all", choices=STEPS)
     parser.add_argument("--work", type=Path, required=True, help="folder outside the repository")
     parser.add_argument("--python", type=Path, help="interpreter of the peers (WORK/env/bin/python)")
-    parser.add_argument("--datasets", nargs="+", default=DATASETS)
+    parser.add_argument("--datasets", nargs="+", default=DATASETS, help="of datasets.yaml; pancreas+lung: joined")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--only", nargs="+", choices=(*OURS, *PEERS), default=(*OURS, *PEERS))
     parser.add_argument("--limit", type=float, default=900.0, help="processor seconds of one selection")

@@ -23,14 +23,14 @@ STAGES = ("fetch", "ingest", "split", "prepare")
 
 
 def make_folder(work: Path, dataset: str) -> Path:
-    """Run the first four stages for one data set in `work/dataset`; what is there is kept."""
+    """Run the first four stages for a data set, or several joined by +, in `work/dataset`; what is there is kept."""
     folder = work / dataset
     if not (folder / paths.EXPRESSION).exists():
         folder.mkdir(parents=True, exist_ok=True)
         for path in (paths.DATASETS, paths.DATASETS_LOCK):
             shutil.copy(ROOT / path, folder / path)
         params = yaml.safe_load((ROOT / paths.PARAMS).read_text())
-        params["data"]["datasets"] = [dataset]
+        params["data"]["datasets"] = dataset.split("+")
         (folder / paths.PARAMS).write_text(yaml.safe_dump(params, sort_keys=False))
         shutil.copytree(ROOT / "own", folder / "own", dirs_exist_ok=True)
         for stage in STAGES:

@@ -54,8 +54,9 @@ PEERS: dict[str, Peer] = {
     "scgist": Peer("scgist", "scgist", "alpha 1.5, 200 epochs, as in its benchmark; strict size", labels=True),
     "stg": Peer("stg", "stg", "classification, layers 400 and 200, sigma 0.5, lambda 0.1 (defaults), Adam 1e-3 (the "
                 "default 1e-5 does not leave the start), 200 epochs; genes by their gates", True, labels=True),
-    "lassonet": Peer("lassonet", "lassonet", "regression on the scores of 50 PCs, 100 hidden units, M 10, path "
-                     "multiplier 1.05, batches of 256; genes by the lambda at which they leave", True),
+    "lassonet": Peer("lassonet", "lassonet", "regression on the scores of 50 PCs, defaults (100 hidden units, M 10) "
+                     "but for the path's multiplier, 1.1 in place of 1.02, for time; genes by the lambda at which "
+                     "they leave", True),
     "skglm": Peer("skglm", "skglm", "MultiTaskLasso on the scores of 50 PCs, path lambda_max 0.9^k, warm starts, until "
                   "so many genes are in; genes by where they enter"),
 }  # fmt: skip

@@ -15,7 +15,7 @@ def select(cells: Cells, size: int) -> list[int]:
 
     X_CG, Y_CN = axes(cells.dense())
     model = lassonet.LassoNetRegressor(
-        hidden_dims=(100,), M=10, path_multiplier=1.05, batch_size=256, verbose=2, random_state=0, torch_seed=0
+        hidden_dims=(100,), M=10, path_multiplier=1.1, verbose=2, random_state=0, torch_seed=0
     )
     model.path(X_CG, Y_CN / Y_CN[:, 0].std(), disable_lambda_warning=True)
     left_G = model.feature_importances_.numpy()
