@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -23,15 +24,18 @@ STAGES = ("fetch", "ingest", "split", "prepare")
 
 
 def make_folder(work: Path, dataset: str) -> Path:
-    """Run the first four stages for a data set, or several joined by +, in `work/dataset`; what is there is kept."""
+    """Run the first four stages for a data set, or several joined by +, in `work/dataset`; what is there is kept.
+
+    Where the settings of these stages differ from those that the folder was made with, all in it is made anew.
+    """
     folder = work / dataset
+    if folder.exists() and parts_of(read_yaml(folder / paths.PARAMS)) != parts_of(settings_for(dataset)):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(settings_for(dataset), sort_keys=False))
     if not (folder / paths.EXPRESSION).exists():
-        folder.mkdir(parents=True, exist_ok=True)
         for path in (paths.DATASETS, paths.DATASETS_LOCK):
             shutil.copy(ROOT / path, folder / path)
-        params = yaml.safe_load((ROOT / paths.PARAMS).read_text())
-        params["data"]["datasets"] = dataset.split("+")
-        (folder / paths.PARAMS).write_text(yaml.safe_dump(params, sort_keys=False))
         shutil.copytree(ROOT / "own", folder / "own", dirs_exist_ok=True)
         for stage in STAGES:
             script = [sys.executable, "-P", str(ROOT / "pipelines" / f"{stage}.py")]
@@ -39,6 +43,23 @@ def make_folder(work: Path, dataset: str) -> Path:
     if not (folder / "train" / "labels.txt").exists():
         export(folder)
     return folder
+
+
+def settings_for(dataset: str) -> dict[str, Any]:
+    """All of params.yaml, with this data set."""
+    params = read_yaml(ROOT / paths.PARAMS)
+    params["data"]["datasets"] = dataset.split("+")
+    return params
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of settings."""
+    return dict(yaml.safe_load(path.read_text()))
+
+
+def parts_of(params: dict[str, Any]) -> dict[str, Any]:
+    """The settings that decide what is in a folder."""
+    return {name: params[name] for name in ("data", "split", "prepare")}
 
 
 def read_cohorts(folder: Path) -> tuple[Cohort, Cohort]:

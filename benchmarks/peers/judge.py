@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from peers.data import read_cohorts
-from peers.launch import is_done, result_path
+from peers.launch import has_run, result_path
 from peers.register import BASELINE, CONTROLS, L1000, OURS, PEERS, ranks
 from sclandmarks import paths
 from sclandmarks.evaluate.bootstrap import resample_weights
@@ -75,7 +75,7 @@ def results(folder: Path, size: int, names: Sequence[str] = (*OURS, *PEERS)) -> 
     found = {}
     for name in names:
         path = result_path(folder, name, LARGEST if ranks(name) else size)
-        if is_done(path, name):
+        if has_run(path, name):
             row = json.loads(path.read_text())
             if "genes" in row and name != L1000:
                 row["genes"] = row["genes"][:size]

@@ -43,9 +43,14 @@ def result_path(folder: Path, name: str, size: int) -> Path:
     return folder / "results" / f"{name}-{size}.json"
 
 
-def is_done(path: Path, name: str) -> bool:
-    """Whether there is a result of these settings; one that failed or ran over the limit counts."""
+def has_run(path: Path, name: str) -> bool:
+    """Whether there is a result of these settings, though it may have failed."""
     return path.exists() and json.loads(path.read_text())["settings"] == settings_of(name)
+
+
+def is_done(path: Path, name: str) -> bool:
+    """Whether there is a result that need not be tried again: it ended, or ran over the limit."""
+    return has_run(path, name) and json.loads(path.read_text())["status"] != "failed"
 
 
 def select(setup: Setup, folder: Path, name: str, size: int) -> dict[str, Any]:

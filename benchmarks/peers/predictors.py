@@ -27,7 +27,7 @@ from sclandmarks.params import load_params
 from sclandmarks.predict import PREDICTORS
 
 PANELS = {L1000: 910, BASELINE: 100}  # panel -> size
-OURS = ("ridge", "reduced_rank", "paper_network", "network")
+OURS = ("ridge", "reduced_rank", "kernel", "paper_network", "network")
 THEIRS = {"deepimpute": "wMSE", "deepimpute_mse": "mean_squared_error"}  # name -> its loss; the first is its own
 REFERENCE = "reduced_rank"
 

@@ -93,10 +93,19 @@ def test_a_result_of_other_settings_is_done_again(launch: Any, tmp_path: Path, m
     write_genes(launch, monkeypatch)
     path = launch.result_path(tmp_path, "greedy", 910)
     path.parent.mkdir()
-    path.write_text(json.dumps({"settings": "others", "genes": []}))
+    path.write_text(json.dumps({"settings": "others", "status": "ok", "genes": []}))
     assert not launch.is_done(path, "greedy")
     assert launch.select(launch.Setup(Path(sys.executable)), tmp_path, "greedy", 910)["genes"] == ["a", "b"]
     assert launch.is_done(path, "greedy")
+
+
+def test_what_failed_is_tried_again(launch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = launch.Setup(Path(sys.executable))
+    monkeypatch.setattr(launch, "command", lambda *_: python("raise SystemExit(3)"))
+    assert launch.select(setup, tmp_path, "greedy", 910)["status"] == "failed"
+    assert launch.has_run(launch.result_path(tmp_path, "greedy", 910), "greedy")
+    write_genes(launch, monkeypatch)
+    assert launch.select(setup, tmp_path, "greedy", 910)["status"] == "ok"
 
 
 def test_ours_and_peers_run_in_their_own_interpreters(launch: Any, tmp_path: Path) -> None:
