@@ -115,7 +115,10 @@ def _run(
 @tune.command()
 @_study_options
 def status(name: str | None, storage: str | None) -> None:
-    """Say how far a study is, who works on it, and what is best so far."""
+    """Say how far a study is.
+
+    Trials by state, workers, the best so far, and when it was last written to; whether anybody works on it or not.
+    """
     study, plan = _found(name, storage)
     _say_status(study, plan)
 
@@ -124,7 +127,10 @@ def status(name: str | None, storage: str | None) -> None:
 @_study_options
 @click.option("--trial", "number", type=click.IntRange(0), help="Another trial than the best.")
 def best(name: str | None, storage: str | None, number: int | None) -> None:
-    """Show the best settings beside those of params.yaml, and the scores of both."""
+    """Show the best settings beside the defaults.
+
+    Of several objectives the Pareto front, unless a trial is named.
+    """
     from sclandmarks.cli.tune_show import best_lines, front_lines
     from sclandmarks.runtime.logs import plain_errors
 
@@ -142,7 +148,10 @@ def best(name: str | None, storage: str | None, number: int | None) -> None:
 @click.option("--trial", "number", type=click.IntRange(0), help="Another trial than the best.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def apply(name: str | None, storage: str | None, number: int | None, yes: bool) -> None:
-    """Write the best settings into params.yaml; shows what would change, and asks."""
+    """Write the best settings into params.yaml.
+
+    Shows what would change and asks. Comments, order and every other value stay as they are.
+    """
     from sclandmarks import paths
     from sclandmarks.runtime.logs import plain_errors
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from sclandmarks.tune.plan import Plan
 
+DIGITS = 5
+
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
     """Ask for a value of every dimension whose condition holds.
@@ -27,15 +29,15 @@ def suggest(trial: BaseTrial, space: Space) -> dict[str, Any]:
     Returns
     -------
     dict
-        Setting -> value; the base's own value stays for settings that are not in it.
+        Setting -> value, decimals to five digits; the base's own value stays for settings that are not in it.
     """
     return _active(space, lambda name, dimension: _ask(trial, name, dimension))
 
 
 def defaults(plan: Plan) -> dict[str, Any]:
-    """Values that the base itself has in the space: the first trial."""
+    """Values that the base itself has in the space, decimals to five digits: the first trial."""
     own = plan.base.model_dump() | ({"n_landmarks": plan.n_landmarks} if plan.task == "select" else {})
-    return _active(plan.search.space, lambda name, _: own[name])
+    return _active(plan.search.space, lambda name, dimension: _short(own[name], dimension))
 
 
 def settled(base: Section, settings: Mapping[str, Any]) -> Section:
@@ -69,9 +71,16 @@ def _holds(when: Mapping[str, tuple[Any, ...]], settings: Mapping[str, Any]) -> 
     )
 
 
+def _short(value: Any, dimension: Dimension) -> Any:
+    """A decimal as people write it, and a diff can be read: five digits, within the range."""
+    if not isinstance(dimension, Range) or dimension.whole:
+        return value
+    return min(max(float(f"{value:.{DIGITS}g}"), float(dimension.low)), float(dimension.high))
+
+
 def _ask(trial: BaseTrial, name: str, dimension: Dimension) -> Any:
     if not isinstance(dimension, Range):
         return trial.suggest_categorical(name, dimension.choices)
     if dimension.whole:
         return trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
-    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+    return _short(trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log), dimension)

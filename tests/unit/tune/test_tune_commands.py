@@ -70,6 +70,14 @@ def searched(workplace: Path, made: Any) -> tuple[optuna.Study, Plan]:
     return study, plan
 
 
+def test_help_names_every_command() -> None:
+    commands = main.commands["tune"].commands  # type: ignore[attr-defined]
+    assert set(commands) >= {"fit", "select", "status", "best", "apply"}
+    text = said("-h")
+    assert all(re.search(rf"^  {name} +[A-Z]", text, re.MULTILINE) for name in commands)
+    assert "no test cell has a part in it" in " ".join(text.split())
+
+
 def test_a_search_runs_and_another_is_not_mixed_with_it(workplace: Path) -> None:
     """Worker processes and all; the rest of this file does without."""
     values = yaml.safe_load(Path("params.yaml").read_text())

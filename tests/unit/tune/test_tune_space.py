@@ -35,8 +35,16 @@ def test_conditions_decide_what_is_searched(seed: int) -> None:
     assert ("dropout" in settings) == (settings["depth"] in (1, 2))
     assert ("rate" in settings) == (settings["loss"] == "mse" and settings["depth"] == 2)
     assert ("fine" in settings) == (settings.get("dropout") == 0.0)
-    assert settings == trial.params
+    assert settings.keys() == trial.params.keys()
+    assert all(value == trial.params[name] for name, value in settings.items() if not isinstance(value, float))
     assert all(SPACE[name].holds(value) for name, value in settings.items())
+
+
+@given(st.floats(1e-12, 1.0), st.floats(1.0, 1e12, exclude_min=True), st.integers(0, 99))
+def test_decimals_have_five_digits_and_stay_in_their_range(low: float, high: float, seed: int) -> None:
+    settings, trial = drawn({"x": Range(low=low, high=high, log=True)}, seed)
+    assert low <= settings["x"] <= high
+    assert settings["x"] in (float(f"{trial.params['x']:.4e}"), low, high)
 
 
 def test_every_part_of_the_space_is_reached() -> None:
