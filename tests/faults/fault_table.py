@@ -125,13 +125,14 @@ def step_clock(root: Path, trials: int) -> Fault:
 
 
 def launch_twice(root: Path, trials: int, times: int) -> Fault:
-    """Start two launchers with one study name at once: they share the budget, and the first trial is there once."""
+    """Start two launchers with one study name at once, one with half the budget: they share it and the first trial."""
     plan = quick_plan(root, trials * times)
     for turn in range(times):
-        part = more(plan, trials=trials * (turn + 1))
-        with start("quick_launch.py", part) as one, start("quick_launch.py", part) as other:
+        part, less = more(plan, trials=trials * (turn + 1)), more(plan, trials=trials * turn + trials // 2)
+        with start("quick_launch.py", part) as one, start("quick_launch.py", less, file="less.json") as other:
             _finish(one)
             _finish(other)
+        assert audit(part).trials == part.trials
     return Fault("two launchers at once", times, plan, audit(plan))
 
 
@@ -162,12 +163,13 @@ def start(
     *arguments: object,
     quick: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    file: str = "given.json",
     **env: str,
 ) -> subprocess.Popen[str]:
     """Start a script of this folder on a plan; `limit` is the largest size of a file, bytes."""
-    file = Path(plan.folder) / "given.json"
-    file.write_text(plan.to_json())
-    command = [sys.executable, str(HERE / script), str(file), *map(str, arguments)]
+    written = Path(plan.folder) / file
+    written.write_text(plan.to_json())
+    command = [sys.executable, str(HERE / script), str(written), *map(str, arguments)]
     environment = os.environ | {"QUICK": json.dumps(quick or {})} | env
     before: Callable[[], None] | None = None
     if limit is not None:

@@ -1,4 +1,9 @@
-"""Who runs what: workers claim trials, and trials of dead workers are found and run again."""
+"""Who runs what: workers claim trials, and trials of dead workers are found and run again.
+
+Optuna's own heartbeat and `RetryHeartbeatStaleTrialCallback` are not used: they work within `Study.optimize` alone,
+only on a database, and wait even where the dead process can be seen. Here a process of this machine is looked up; one
+of another machine gives signs of life, counted, not timed, so that clocks do not have to agree.
+"""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ class Worker:
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         secret = password(plan.storage)
         given = [str(file.resolve()), "--slot", slot.to_json(), "--timing", json.dumps(asdict(timing)), "--parent"]
+        given += ["--trials", str(plan.trials)]  # another launcher of the study may have written another budget
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *given],

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None, open_objective: Callable[[Plan]
     stop.listen()
     with plain_errors():
         plan = Plan.from_json(given.plan.read_text())
+        plan = plan if given.trials is None else replace(plan, trials=given.trials)
         os.chdir(plan.root)
         verdict = run_worker(plan, _opener(open_objective)(plan), slot, stop, _timing(given.timing))
     return MOVE_EXIT if verdict == "move" else 0
@@ -95,6 +97,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sclandmarks.tune.worker", description=__doc__)
     parser.add_argument("plan", type=Path, help="the study's plan.json")
     parser.add_argument("--slot", help="a slot as JSON: device, threads, environment")
+    parser.add_argument("--trials", type=int, help="of the whole study, if not as the plan says")
     parser.add_argument("--timing", default="{}", help="seconds of the machinery as JSON")
     parser.add_argument("--parent", action="store_true", help="end when standard input closes")
     return parser.parse_args(arguments)
