@@ -7,6 +7,7 @@ lost (no result, though nothing was wrong with them), those there twice, those t
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -38,10 +39,20 @@ def postgres_workers(root: Path) -> Fault | None:
     return fault._replace(name="worker killed, on PostgreSQL")
 
 
+def recorded(root: Path) -> Fault:
+    """The launcher killed while it records."""
+    os.chdir(root)
+    try:
+        return fault_table.kill_recording_launcher(root, kills=5, trials=40, seed=1)
+    finally:
+        os.chdir("/")
+
+
 FAULTS: dict[str, Callable[[Path], Fault | None]] = {
     "workers": lambda root: fault_table.kill_workers(root, kills=50, trials=300, seed=1),
     "postgres-workers": postgres_workers,
     "launcher": lambda root: fault_table.kill_launcher(root, kills=10, trials=100, seed=1),
+    "record": recorded,
     "postgres": postgres,
     "journal": lambda root: fault_table.tear_journal(root, cuts=20, trials=4, seed=1),
     "disk": lambda root: fault_table.fill_disk(root, times=10, trials=80),

@@ -64,6 +64,37 @@ def kill_launcher(root: Path, kills: int, trials: int, seed: int, longest: float
     return Fault("launcher killed", killed, plan, audit(plan))
 
 
+def kill_recording_launcher(root: Path, kills: int, trials: int, seed: int) -> Fault:
+    """Kill -9 of the launcher, which records trials as runs; at the end runs and trials must agree one by one."""
+    plan, draw = quick_plan(root, trials, max_retries=99), random.Random(seed)
+    where = f"sqlite:///{root / 'runs.db'}"
+    os.environ["RECORD"] = where
+    try:
+        for _ in range(kills):
+            with start("quick_launch.py", plan, quick={"seconds": 1.0}, cwd=root) as launcher:
+                goal = len(_ended(plan)) + 1
+                wait_until(lambda goal=goal: len(_ended(plan)) >= goal, END)
+                time.sleep(draw.uniform(0.0, 4.0))
+                launcher.kill()
+        run("quick_launch.py", plan, cwd=root)
+    finally:
+        del os.environ["RECORD"]
+    assert (said := disagreement(plan, where)) == [], said
+    return Fault("launcher killed, runs recorded", kills, plan, audit(plan))
+
+
+def disagreement(plan: Plan, where: str) -> list[str]:
+    """What the runs of a database say other than the study, once what a launcher had no time for is recorded, too."""
+    from quick_launch import record_settings
+
+    from sclandmarks.tracking import open_ledger
+    from sclandmarks.tune.record import differences, sync
+
+    study, ledger = read_study(plan), open_ledger(record_settings(where), "tune")
+    sync(study, plan, ledger)
+    return differences(study, plan, ledger)
+
+
 def kill_postgres(root: Path, server: Server, kills: int, trials: int, pause: float = 1.0) -> Fault:
     """Kill -9 of PostgreSQL under running workers, which wait until it is back."""
     plan, killed = quick_plan(root, trials, storage=server.url), 0
@@ -164,6 +195,7 @@ def start(
     quick: Mapping[str, Any] | None = None,
     limit: int | None = None,
     file: str = "given.json",
+    cwd: Path | None = None,
     **env: str,
 ) -> subprocess.Popen[str]:
     """Start a script of this folder on a plan; `limit` is the largest size of a file, bytes."""
@@ -180,6 +212,7 @@ def start(
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        cwd=cwd,
         preexec_fn=before,
     )
 

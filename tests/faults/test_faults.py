@@ -53,6 +53,15 @@ def test_a_killed_launcher_takes_its_workers_along_and_the_same_command_goes_on(
     assert fault.audit.repeats >= 3
 
 
+def test_runs_agree_with_trials_one_by_one_after_the_launcher_that_records_them_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fault = fault_table.kill_recording_launcher(tmp_path, kills=1, trials=8, seed=0)
+    all_there(fault.audit, 8)
+    assert fault.audit.repeats >= 1
+
+
 def test_workers_wait_for_a_postgresql_that_is_killed_and_started_again(tmp_path: Path, postgres: Server) -> None:
     fault = fault_table.kill_postgres(tmp_path, postgres, kills=2, trials=10, pause=0.3)
     assert fault.tried == 2
