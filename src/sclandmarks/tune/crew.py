@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Worker:
 
     def __init__(self, plan: Plan, file: Path, slot: Slot, command: Sequence[str], timing: Timing) -> None:
         self.slot = slot
-        self.log = file.parent / "workers" / f"{slot.index}.log"
+        self.log = file.parent / "workers" / f"{socket.gethostname()}-{slot.index}.log"
         self.log.parent.mkdir(exist_ok=True)
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         secret = password(plan.storage)

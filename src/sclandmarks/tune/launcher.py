@@ -157,7 +157,7 @@ class _Launcher:
         if code == MOVE_EXIT:
             return relocate(worker.slot)
         if code > 0:
-            raise StudyError("a worker that runs", f"one that ended with code {code}:\n{worker.last_words()}",
+            raise StudyError("a worker that runs", f"one that ended with code {code}:\n{worker.last_words().rstrip(".")}",
                              f"Mend that, then run again: the study goes on. All it wrote: {worker.log}")  # fmt: skip
         self._count_death(worker)
         return worker.slot
