@@ -127,6 +127,8 @@ def _sign(study: optuna.Study, plan: Plan) -> None:
         )
     if written.get("schema", SCHEMA) != SCHEMA:
         raise StudyError(f"a study of schema {SCHEMA}", f"schema {written['schema']}", "Use the version that made it.")
+    if study.metric_names is None:  # shown by the dashboard
+        study.set_metric_names(list(plan.search.objectives))
     for key, value in (("schema", SCHEMA), ("plan", text)):
         if written.get(key) != value:
             study.set_user_attr(key, value)
