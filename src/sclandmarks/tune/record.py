@@ -123,8 +123,11 @@ def ended(study: Study) -> list[FrozenTrial]:
 
 
 def identity(study: Study, plan: Plan) -> dict[str, str]:
-    """Tags that only this study has: its name and when its trial 0 began, as a name may be used again."""
-    return {"study": plan.name, "study.started": _began(study).isoformat()}
+    """Tags that only this study has: its name and its id, as a name may be used again.
+
+    A study that `open_study` did not make has no id; when its trial 0 began takes its place.
+    """
+    return {"study": plan.name, "study.id": str(study.user_attrs.get("id") or _began(study).isoformat())}
 
 
 def _began(study: Study) -> datetime:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
@@ -129,7 +130,8 @@ def _sign(study: optuna.Study, plan: Plan) -> None:
         raise StudyError(f"a study of schema {SCHEMA}", f"schema {written['schema']}", "Use the version that made it.")
     if study.metric_names is None:  # shown by the dashboard
         study.set_metric_names(list(plan.search.objectives))
-    for key, value in (("schema", SCHEMA), ("plan", text)):
+    identity = written.get("id") or uuid4().hex  # a name may be used again: the record of runs asks for this
+    for key, value in (("schema", SCHEMA), ("plan", text), ("id", identity)):
         if written.get(key) != value:
             study.set_user_attr(key, value)
 

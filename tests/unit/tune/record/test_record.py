@@ -24,7 +24,8 @@ from mlflow.entities import Run as Entity
 from sclandmarks.params import TrackingParams
 from sclandmarks.tracking import Ledger, open_ledger
 from sclandmarks.tune.plan import Plan
-from sclandmarks.tune.record import Recorder, differences, ended, sync
+from sclandmarks.tune.record import Recorder, differences, ended, identity, sync
+from sclandmarks.tune.study import open_study
 from sclandmarks.tune.summary import finish
 
 Make = Callable[..., tuple[optuna.Study, Plan]]
@@ -79,8 +80,8 @@ class Store:
     def __init__(self, uri: str, study: optuna.Study) -> None:
         self.client = MlflowClient(uri)
         self.experiment = self.client.get_experiment_by_name("tests").experiment_id
-        started = study.trials[0].datetime_start.isoformat()
-        self.where = f"tags.`study.started` = '{started}'"
+        own = study.user_attrs.get("id") or study.trials[0].datetime_start.isoformat()
+        self.where = f"tags.`study.id` = '{own}'"
 
     def runs(self, kind: str) -> list[Entity]:
         return list(self.client.search_runs([self.experiment], f"{self.where} and tags.kind = '{kind}'"))
@@ -214,6 +215,17 @@ def test_a_name_used_again_is_another_study(make_study: Make, ledger: Ledger, ur
     assert sync(again, plan, ledger) == 2
     assert len(Store(uri, study).trials()) == 3
     assert len(Store(uri, again).trials()) == 2
+
+
+def test_a_study_has_an_id_from_its_beginning(plan_of: Callable[..., Plan], tmp_path: Path) -> None:
+    plan = plan_of(folder=str(tmp_path / "s"))
+    first = open_study(plan).study
+    assert (
+        identity(first, plan)
+        == identity(open_study(plan).study, plan)
+        == {"study": "s", "study.id": first.user_attrs["id"]}
+    )
+    assert first.metric_names == ["mse"]
 
 
 def test_differences_are_seen(make_study: Make, ledger: Ledger, uri: str) -> None:
