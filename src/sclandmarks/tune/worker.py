@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, open_objective: Callable[[Plan]
         plan = Plan.from_json(given.plan.read_text())
         plan = plan if given.trials is None else replace(plan, trials=given.trials)
         os.chdir(plan.root)
-        verdict = run_worker(plan, _opener(open_objective)(plan), slot, stop, _timing(given.timing))
+        verdict = run_worker(plan, _opener(open_objective)(_within(plan, slot)), slot, stop, _timing(given.timing))
     return MOVE_EXIT if verdict == "move" else 0
 
 
@@ -114,6 +114,14 @@ def _open_slot(text: str | None) -> Slot | None:
     if slot.gpu is not None:
         open_slot(slot)
     return slot
+
+
+def _within(plan: Plan, slot: Slot | None) -> Plan:
+    """Plan whose `runtime.threads` are the slot's: the objective sets them, and all cores are not this worker's."""
+    if slot is None:
+        return plan
+    runtime = plan.context.runtime.model_copy(update={"threads": slot.threads})
+    return replace(plan, context=plan.context.model_copy(update={"runtime": runtime}))
 
 
 def _opener(given: Callable[[Plan], Objective] | None) -> Callable[[Plan], Objective]:
