@@ -1,12 +1,13 @@
-"""What a study costs beside the trials themselves: `python benchmarks/tune.py [overhead|workers|batched ...]`.
+"""What a study costs beside the trials themselves: `python benchmarks/tune.py [PART ...] [--repeats N]`.
 
 `overhead`: trials of zero work, beside plain Optuna on the same storage. `workers`: one study with 1 and with 2
 workers. `batched`: networks of one shape trained at once, beside one after the other and beside processes. Values are
-made up, of the size of the pancreas data with a third of its genes; runs alternate, and the best of three counts.
+made up, of the size of the pancreas data with a third of its genes; runs alternate, and the best one counts.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
@@ -14,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ from sclandmarks.tune.worker import run_worker
 
 ROOT = Path(__file__).parents[1]
 N_CELLS, N_GENES, N_LANDMARKS, EPOCHS = 1549, 2700, 300, 8
-REPEATS = 3
 SPACE = {"dropout": {"low": 0.0, "high": 0.7}, "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 
@@ -121,7 +120,7 @@ def plain(folder: Path, trials: int, sampler: str) -> None:
     study.optimize(lambda trial: suggest(trial, space)["dropout"], n_trials=trials)
 
 
-def overhead(trials: int = 100) -> None:
+def overhead(repeats: int, trials: int = 100) -> None:
     """Milliseconds a trial of zero work, ours and plain Optuna's, in turns."""
     print(f"\n{trials} trials of zero work, one worker, journal, ms a trial\n")
     print("| sampler | ours | plain Optuna | ratio |\n| --- | --- | --- | --- |")
@@ -131,21 +130,21 @@ def overhead(trials: int = 100) -> None:
                 in_folder(lambda folder, s=sampler: run_worker(made_plan(folder, trials, 1, s), Nothing(), None)),
                 in_folder(lambda folder, s=sampler: plain(folder, trials, s)),
             )
-            for _ in range(REPEATS)
+            for _ in range(repeats)
         ]
         ours, theirs = (min(each) / trials * 1000 for each in zip(*times, strict=True))
         print(f"| {sampler} | {ours:.1f} | {theirs:.1f} | {ours / theirs:.1f} |", flush=True)
 
 
-def workers(trials: int = 12) -> None:
+def workers(repeats: int, trials: int = 12) -> None:
     """Wall time of one study with 1 and 2 workers, start of the processes included; processor time beside it."""
     print(f"\n{trials} trials of {EPOCHS} epochs, wall time with the start of the workers\n")
     print("| workers | s | processor s | gain |\n| --- | --- | --- | --- |")
     runs: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for n, seen in runs.items():
             used = child_seconds()
-            wall = in_folder(lambda folder, n=n: launch_made(replace(made_plan(folder, trials, n))))
+            wall = in_folder(lambda folder, n=n: launch_made(made_plan(folder, trials, n)))
             seen.append((wall, child_seconds() - used))
     first = min(runs[1])[0]
     for n, seen in runs.items():
@@ -164,14 +163,14 @@ def child_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def batched(members: int = 8) -> None:
+def batched(repeats: int, members: int = 8) -> None:
     """Networks of one shape: one after the other, at once, and both in two processes."""
     for width in (16, 48, 128):
         print(f"\n{members} networks of width {width}, {EPOCHS} epochs, one thread a process; data made before\n")
-        print("| how | wall s | processor s a network | MiB, all processes |\n| --- | --- | --- | --- |")
+        print("| how | longest wall s | processor s a network | MiB, all processes |\n| --- | --- | --- | --- |")
         for processes in (1, 2):
             for how in ("apart", "at once"):
-                runs = [fitting(how, width, members // processes, processes) for _ in range(REPEATS)]
+                runs = [fitting(how, width, members // processes, processes) for _ in range(repeats)]
                 wall, cpu, memory = (min(run[i] for run in runs) for i in range(3))
                 what = f"{how}, {processes} process" + "es" * (processes > 1)
                 print(f"| {what} | {wall:.2f} | {cpu / members:.2f} | {memory:.0f} |", flush=True)
@@ -204,9 +203,14 @@ def fit(how: str, width: int, members: int) -> None:
 
 def main() -> None:
     """Run the parts that are named, or all."""
+    parts = {"overhead": overhead, "workers": workers, "batched": batched}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=list(parts), help=", ".join(parts))
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for name in sys.argv[1:] or ["overhead", "workers", "batched"]:
-        {"overhead": overhead, "workers": workers, "batched": batched}[name]()
+    for name in given.parts:
+        parts[name](given.repeats)
 
 
 if __name__ == "__main__":
