@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ CONTEXT = 512 * MIB  # of a CUDA process before its first tensor, where it was n
 RESERVE = 0.05  # of a card that is never planned with: fragments, and the small needs of others
 
 _QUERY = ("nvidia-smi", "--query-gpu=uuid,memory.total,memory.free", "--format=csv,noheader,nounits")
+_TORCH = (sys.executable, "-c", "import torch; print(*torch.cuda.mem_get_info(0))")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,23 @@ def read_gpus(visible: str | None = None) -> list[Card]:
 
 
 def visible_gpus() -> list[Card]:
-    """GPUs this process may use: CUDA_VISIBLE_DEVICES is heeded."""
-    return read_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    """GPUs this process may use: CUDA_VISIBLE_DEVICES is heeded, slices of a GPU (MIG) included."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    cards = read_gpus(visible)
+    if cards or not visible:
+        return cards
+    return [card for name in _names(visible) if (card := read_slice(name)) is not None]
+
+
+def read_slice(name: str) -> Card | None:
+    """Memory of what nvidia-smi does not list by itself, as torch sees it in a process that ends at once; or None."""
+    env = os.environ | {"CUDA_VISIBLE_DEVICES": name}
+    try:
+        done = subprocess.run(_TORCH, capture_output=True, text=True, timeout=120, check=True, env=env)
+        free, total = map(int, done.stdout.split())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return Card(name, total, free)
 
 
 def parse_gpus(text: str) -> list[Card]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sclandmarks.errors import StudyError
 from sclandmarks.io.atomic import write_text
 from sclandmarks.params import Dimension, Range, in_order
-from sclandmarks.tune.cards import Peak, read_gpus
+from sclandmarks.tune.cards import Peak, visible_gpus
 
 if TYPE_CHECKING:
     from sclandmarks.tune.objective import Objective
@@ -211,7 +211,7 @@ def _meter(slot: Slot) -> Meter:
         return ResidentMeter()
     import torch
 
-    return CudaMeter(torch.cuda, lambda: next(card.free for card in read_gpus() if card.name == slot.gpu))
+    return CudaMeter(torch.cuda, lambda: next(card.free for card in visible_gpus()))
 
 
 if __name__ == "__main__":

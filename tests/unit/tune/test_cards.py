@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from sclandmarks.errors import ParamsError
+from sclandmarks.tune import cards as cards_module
 from sclandmarks.tune.cards import GIB, MIB, Card, Peak, fits, parse_gpus, pick, read_gpus, visible_gpus
 
 LISTED = "GPU-aa, 81559, 80000\nGPU-bb, 81559, 12\nGPU-cc, [N/A], [N/A]\n"
@@ -44,11 +46,23 @@ def test_visible_gpus_come_in_their_order(
     visible: str | None, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_smi(tmp_path, f'printf "{LISTED}"', monkeypatch)
+    monkeypatch.setattr(cards_module, "_TORCH", ("false",))
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [card.name for card in visible_gpus()] == names
+
+
+@pytest.mark.parametrize(("says", "cards"), [("5 7", [Card("MIG-1", 7, 5)]), ("no GPU", [])])
+def test_slices_that_nvidia_smi_does_not_list_are_asked_for_in_a_process_of_their_own(
+    says: str, cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_smi(tmp_path, f'printf "{LISTED}"', monkeypatch)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1")
+    ask = f"import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == 'MIG-1'; print('{says}')"
+    monkeypatch.setattr(cards_module, "_TORCH", (sys.executable, "-S", "-c", ask))
+    assert visible_gpus() == cards
 
 
 @pytest.mark.parametrize("body", ["exit 9", "echo nothing of the kind"])
