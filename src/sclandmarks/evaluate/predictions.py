@@ -66,9 +66,7 @@ def output_weights(module: nn.Module) -> Mapping[str, int]:
     if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Linear):
         last = len(module) - 1
         return {f"{last}.weight": 0, f"{last}.bias": 0}
-    if isinstance(module, Network):
-        return {"last.weight": 0, "last.bias": 0}
-    if isinstance(module, LowRank | Kernel):
+    if isinstance(module, LowRank | Kernel | Network):
         return {"B_RT": 1, "bias": 0}
     return {"bias": 0} if isinstance(module, Constant) else {}
 

@@ -43,8 +43,16 @@ class Trained(NamedTuple):
     best_step: int
 
 
-def train(learner: Learner, settings: EpochParams, hooks: Hooks) -> Trained:
+def train(learner: Learner, settings: EpochParams, hooks: Hooks, from_start: bool = False) -> Trained:
     """Train until the held-back loss has not fallen for `patience` epochs, or `max_epochs`.
+
+    Parameters
+    ----------
+    learner : Learner
+    settings : EpochParams
+    hooks : Hooks
+    from_start : bool
+        Judge the learner before its first epoch too, as step 0: where nothing learned is better, it is what it was.
 
     Raises
     ------
@@ -52,18 +60,26 @@ def train(learner: Learner, settings: EpochParams, hooks: Hooks) -> Trained:
         If a loss is not finite; the epoch and the learning rate are named.
     """
     done = _resume(learner, hooks)
-    first = len(done.history) + 1
+    if from_start and not done.history:
+        start = Step(0, _named(learner.validate()))
+        done = advance(done, start, learner.weights())
+        hooks.on_epoch(start.metrics, 0)
+    first = done.history[-1].step + 1 if done.history else 1
     for epoch in range(first, settings.max_epochs + 1):
         if epoch - 1 - done.best_step >= settings.patience:
             break
         train_loss = learner.epoch(epoch)
         held_back = learner.validate()
         check_finite(epoch, settings.learning_rate, train_loss, held_back["loss"])
-        metrics = {"train_loss": train_loss, **{f"validation_{name}": value for name, value in held_back.items()}}
+        metrics = {"train_loss": train_loss, **_named(held_back)}
         done = advance(done, Step(epoch, metrics), learner.weights())
         hooks.on_epoch(metrics, epoch)
         hooks.checkpoint.save({"learner": learner.state(), **_pack(done)})
     return done
+
+
+def _named(held_back: Mapping[str, float]) -> dict[str, float]:
+    return {f"validation_{name}": value for name, value in held_back.items()}
 
 
 def advance(done: Trained, step: Step, weights: Mapping[str, Tensor]) -> Trained:
@@ -133,6 +149,7 @@ class NetworkLearner:
                 loss = self.objective(x_BL, y_BT)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.optimizer.step()
+                self.after_step()
                 total += loss.detach() * len(x_BL)
                 n_cells += len(x_BL)
         return float(total) / n_cells
@@ -141,13 +158,21 @@ class NetworkLearner:
         """Return what is minimised on a batch."""
         return self.loss(self.module(x_BL), y_BT)
 
+    def after_step(self) -> None:
+        """Do what follows a step of the optimiser; here nothing."""
+
+    def predict(self, x_BL: Tensor) -> Tensor:
+        """Return predictions of held-back cells."""
+        predicted_BT: Tensor = self.module(x_BL)
+        return predicted_BT
+
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Return the loss and the MSE on the held-back cells (dropout off)."""
         self.module.eval()
         sums = torch.zeros(2, dtype=torch.float64)
         for x_BL, y_BT in self.task.pairs(self.task.validation.in_order()):
-            p_BT = self.module(x_BL)
+            p_BT = self.predict(x_BL)
             losses = [float(self.loss(p_BT, y_BT)), float((p_BT - y_BT).square().mean())]
             sums += torch.tensor(losses, dtype=torch.float64) * len(x_BL)
         loss, mse = (sums / self.task.validation.n_cells).tolist()

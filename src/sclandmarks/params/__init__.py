@@ -53,6 +53,7 @@ from sclandmarks.params.panels import (
 )
 from sclandmarks.params.predictors import (
     FitParams,
+    KernelParams,
     KernelPredictor,
     KnnPredictor,
     LogScale,
@@ -119,6 +120,7 @@ __all__ = [
     "HvgPanel",
     "IntervalParams",
     "KMeansPanel",
+    "KernelParams",
     "KernelPredictor",
     "KnnPredictor",
     "L1000Panel",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Section, Seed, Unit
 from sclandmarks.params.panels import EpochParams, TrainingParams
@@ -59,14 +59,27 @@ class KnnPredictor(LogScale):
     max_cells: Positive
 
 
-class KernelPredictor(LogScale):
-    """Gaussian-kernel ridge regression cut to a low rank; rank and lambda chosen on the held-back cells."""
+class KernelParams(LogScale):
+    """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, and folds of the slopes (0: none)."""
 
-    method: Literal["kernel"]
     seed: Seed
     max_cells: Positive
     max_rank: Positive
     bandwidth: Annotated[Number, Field(gt=0)]
+    folds: Count
+
+    @field_validator("folds")
+    @classmethod
+    def _check_folds(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("expected 0 (no slopes), or 2 folds or more: one leaves no cells to fit to")
+        return folds
+
+
+class KernelPredictor(KernelParams):
+    """Gaussian-kernel ridge regression cut to a low rank; rank and lambda chosen on the held-back cells."""
+
+    method: Literal["kernel"]
 
 
 class PaperLinearPredictor(EpochParams):
@@ -91,12 +104,14 @@ class PaperNetworkPredictor(TrainingParams, LogScale):
     loss: Literal["mse", "weighted_mse"]
 
 
-class NetworkPredictor(TrainingParams, LogScale):
-    """Our network: standardised input, residual blocks, low-rank head, output that starts at the mean."""
+class NetworkPredictor(TrainingParams, KernelParams):
+    """Ours: a low-rank linear path and members that add what bends, see `predict.residual`."""
 
     method: Literal["network"]
+    members: Positive
     width: Positive
     depth: Count
+    input_dropout: Dropout
     dropout: Dropout
     weight_decay: Annotated[Number, Field(ge=0)]
     loss: Literal["mse", "weighted_mse"]

@@ -11,8 +11,9 @@ from sclandmarks.predict.constant import fit_mean, fit_zero
 from sclandmarks.predict.kernel import fit_kernel
 from sclandmarks.predict.linear import fit_ols, fit_ridge
 from sclandmarks.predict.nearest import fit_knn
-from sclandmarks.predict.networks import fit_network, fit_paper_network
+from sclandmarks.predict.networks import fit_paper_network
 from sclandmarks.predict.reduced import fit_reduced_rank
+from sclandmarks.predict.residual import fit_network
 from sclandmarks.predict.sgd import fit_paper_linear
 
 PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {

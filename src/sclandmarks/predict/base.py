@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
-from sclandmarks.learn.task import Step
+from sclandmarks.learn.task import Step, Task
 from sclandmarks.predict.modules import Spec
 
 
@@ -33,3 +34,11 @@ class Fitted:
     history: list[Step] = field(default_factory=list)
     best_step: int = 0
     chosen: dict[str, float] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def held_back_mse(module: nn.Module, task: Task) -> float:
+    """Mean squared error of a module on the CPU on the held-back cells."""
+    pairs = task.pairs(task.validation.in_order())
+    total = sum(float((module(x_BL.cpu()) - y_BT.cpu()).square().sum(dtype=torch.float64)) for x_BL, y_BT in pairs)
+    return total / (task.validation.n_cells * task.n_targets)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from sclandmarks.learn.task import Hooks, Task
-from sclandmarks.params import KernelPredictor
+from sclandmarks.params import KernelParams, KernelPredictor
 from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.calibrate import stretch
 from sclandmarks.predict.modules import Kernel, Spec, alike
-from sclandmarks.predict.reduced import choose_cut, factors
+from sclandmarks.predict.reduced import Cut, choose_cut, factors
 from sclandmarks.predict.scaling import panel_scale
 from sclandmarks.predict.spectrum import Eigen, hold_back, open_feature_eigen
 
@@ -53,19 +54,30 @@ def fit_kernel(task: Task, settings: KernelPredictor, hooks: Hooks) -> Fitted:
     h the bandwidth. All training cells are kept, or a seeded sample of `max_cells`: the features then span what the
     sample spans, and every training cell is still fitted to. Rank and lambda are the best pair on the held-back cells,
     the rank among the leading `max_rank` axes of the fitted values at a middling lambda.
+
+    With `folds`, every gene's predictions are then stretched or shrunk by its slope, see `calibrate`.
     """
+    module, spec, cut = solve(task, settings)
+    for step in cut.history:
+        hooks.on_epoch(step.metrics, step.step)
+    chosen = cut.chosen
+    if settings.folds:
+        chosen |= stretch(module, task, lambda part: solve(part, settings)[0], settings.folds, settings.seed)
+    return Fitted(module, spec, cut.history, cut.best, chosen)
+
+
+def solve(task: Task, settings: KernelParams) -> tuple[Kernel, Spec, Cut]:
+    """Fit the module, its slopes all 1."""
     basis = open_basis(task, settings)
     eigen = open_feature_eigen(task, basis, basis.P_KF.shape[1])
     _, head_KT = factors(eigen, eigen.scale, min(settings.max_rank, len(eigen.d_L), task.n_targets))
     coded = eigen._replace(C_LT=(eigen.C_LT @ head_KT.T).double())
     cut = choose_cut(coded, hold_back(task, coded, basis, head_KT.T), len(head_KT))
-    for step in cut.history:
-        hooks.on_epoch(step.metrics, step.step)
     spec = Spec("kernel", task.n_landmarks, task.n_targets, width=len(basis.Z_KL), rank=cut.rank)
-    return Fitted(_module(basis, coded, cut.lambda_, head_KT, spec), spec, cut.history, cut.best, cut.chosen)
+    return _module(basis, coded, cut.lambda_, head_KT, spec), spec, cut
 
 
-def open_basis(task: Task, settings: KernelPredictor) -> Basis:
+def open_basis(task: Task, settings: KernelParams) -> Basis:
     """Choose the cells to keep, the width of the kernel and its features from the training cells."""
     center_L, scale_L = panel_scale(task, POWER)
     Z_KL = (_kept(task, settings) - center_L) * scale_L
@@ -77,7 +89,7 @@ def open_basis(task: Task, settings: KernelPredictor) -> Basis:
     return Basis(center_L, scale_L, Z_KL, gamma, P_KF.float())
 
 
-def _kept(task: Task, settings: KernelPredictor) -> Tensor:
+def _kept(task: Task, settings: KernelParams) -> Tensor:
     """Panel values of the cells kept, in the order of the file."""
     order = np.random.default_rng(settings.seed).permutation(task.train.n_cells)[: settings.max_cells]
     is_kept = torch.zeros(task.train.n_cells, dtype=torch.bool)

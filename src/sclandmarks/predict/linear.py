@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sclandmarks.learn.task import Hooks, Step, Task
 from sclandmarks.params import OlsPredictor, RidgePredictor
-from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.base import Fitted, held_back_mse
 from sclandmarks.predict.grid import best_place, search
 from sclandmarks.predict.leave_one_out import Choice, choose_penalties
 from sclandmarks.predict.modules import Spec, build
@@ -39,7 +39,7 @@ def _per_gene(task: Task, eigen: Eigen, spec: Spec, hooks: Hooks) -> Fitted:
     choice: Choice = choose_penalties(task, eigen)
     module = linear(eigen, eigen.d_L.unsqueeze(1) + choice.lambda_T, spec)
     _report(history := choice.history, hooks)
-    chosen = choice.chosen | {"validation_mse": _mse(module, task)}
+    chosen = choice.chosen | {"validation_mse": held_back_mse(module, task)}
     return Fitted(module, spec, history, choice.most_frequent, chosen)
 
 
@@ -53,7 +53,7 @@ def fit_ols(task: Task, settings: OlsPredictor, hooks: Hooks) -> Fitted:
     is_real_L = eigen.d_L > 1e-7 * eigen.d_L.max()
     spec = Spec("linear", task.n_landmarks, task.n_targets)
     module = linear(eigen, torch.where(is_real_L, eigen.d_L, torch.inf).unsqueeze(1), spec)
-    chosen = {"n_axes": float(is_real_L.sum()), "validation_mse": _mse(module, task)}
+    chosen = {"n_axes": float(is_real_L.sum()), "validation_mse": held_back_mse(module, task)}
     _report(history := [Step(0, {"validation_mse": chosen["validation_mse"]})], hooks)
     return Fitted(module, spec, history, 0, chosen)
 
@@ -72,14 +72,6 @@ def ridge_error(eigen: Eigen, held_back: HeldBack, lambda_: float) -> float:
     a_L = 1 / (eigen.d_L + lambda_)
     gain = 2 * (a_L * held_back.ZR_LL.diagonal()).sum() - a_L @ (held_back.ZZ_LL * held_back.CC_LL) @ a_L
     return (held_back.total - float(gain)) / held_back.n_values
-
-
-@torch.no_grad()
-def _mse(module: nn.Module, task: Task) -> float:
-    """Mean squared error on the held-back cells."""
-    pairs = task.pairs(task.validation.in_order())
-    total = sum(float((module(x_BL.cpu()) - y_BT.cpu()).square().sum(dtype=torch.float64)) for x_BL, y_BT in pairs)
-    return total / (task.validation.n_cells * task.n_targets)
 
 
 def _report(history: list[Step], hooks: Hooks) -> None:

@@ -24,7 +24,10 @@ class Spec:
     width, depth, rank : int
         Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none. Of `nearest`,
         width is the number of cells kept and rank that of neighbours; of `kernel`, width is the number of cells kept.
-    dropout : float
+    dropout, input_dropout : float
+        Of hidden units, and of inputs.
+    members : int
+        Networks whose mean is taken.
     """
 
     kind: Kind
@@ -34,6 +37,8 @@ class Spec:
     depth: int = 0
     rank: int = 0
     dropout: float = 0.0
+    input_dropout: float = 0.0
+    members: int = 0
 
 
 class Constant(nn.Module):
@@ -122,38 +127,56 @@ class Kernel(nn.Module):
         return (alike_BK @ self.A_KR - self.offset) @ self.B_RT + self.bias
 
 
-class Block(nn.Module):
-    """x + dropout(relu(W x + b)): a residual block."""
+class Blocks(nn.Module):
+    """Members side by side: h + dropout(relu(h W + c)), a residual block of each."""
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, members: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, width)
+        self.W_EHH = nn.Parameter(torch.randn(members, width, width) / width**0.5)
+        self.c_EH = nn.Parameter(torch.zeros(members, 1, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BH: Tensor) -> Tensor:
+    def forward(self, h_EBH: Tensor) -> Tensor:
         """Return hidden values of the same shape."""
-        return cast(Tensor, x_BH + self.dropout(torch.relu(self.linear(x_BH))))
+        return cast(Tensor, h_EBH + self.dropout(torch.relu(torch.baddbmm(self.c_EH, h_EBH, self.W_EHH))))
 
 
 class Network(nn.Module):
-    """Standardised input, one ReLU layer, residual blocks, linear output that starts at the training mean."""
+    """y = ((x - m) A + mean_e g_e(z)) B + b: a low-rank linear path, and the mean of members that add what bends.
+
+    z = (x - m) s is the scaled panel; member e is a ReLU layer and residual blocks on z, with as many outputs as the
+    linear path. A member's last layer is zero at first: the module then is the linear path.
+    """
 
     center: Tensor
     scale: Tensor
+    unit: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
+        members, width, rank = spec.members, spec.width, spec.rank
         self.register_buffer("center", torch.zeros(spec.n_landmarks))
         self.register_buffer("scale", torch.ones(spec.n_landmarks))
-        self.first = nn.Linear(spec.n_landmarks, spec.width)
-        self.dropout = nn.Dropout(spec.dropout)
-        self.blocks = nn.Sequential(*[Block(spec.width, spec.dropout) for _ in range(spec.depth)])
-        self.last = nn.Linear(spec.width, spec.n_targets)
+        self.register_buffer("unit", torch.ones(()))
+        self.A_LR = nn.Parameter(torch.zeros(spec.n_landmarks, rank))
+        self.B_RT = nn.Parameter(torch.zeros(rank, spec.n_targets))
+        self.bias = nn.Parameter(torch.zeros(spec.n_targets))
+        self.first_ELH = nn.Parameter(torch.randn(members, spec.n_landmarks, width) / spec.n_landmarks**0.5)
+        self.c_EH = nn.Parameter(2 * torch.rand(members, 1, width) - 1)
+        self.input_dropout, self.dropout = nn.Dropout(spec.input_dropout), nn.Dropout(spec.dropout)
+        self.blocks = nn.Sequential(*[Blocks(members, width, spec.dropout) for _ in range(spec.depth)])
+        self.last_EHR = nn.Parameter(torch.zeros(members, width, rank))
+
+    def codes(self, x_BL: Tensor) -> Tensor:
+        """What each member puts before the head, shape (members, B, rank)."""
+        deviation_BL = x_BL - self.center
+        z_EBL = self.input_dropout((deviation_BL * self.scale).expand(self.first_ELH.shape[0], -1, -1))
+        h_EBH = self.dropout(torch.relu(torch.baddbmm(self.c_EH, z_EBL, self.first_ELH)))
+        return deviation_BL @ self.A_LR + self.unit * torch.bmm(self.blocks(h_EBH), self.last_EHR)
 
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
-        x_BL = (x_BL - self.center) * self.scale
-        return cast(Tensor, self.last(self.blocks(self.dropout(torch.relu(self.first(x_BL))))))
+        return self.codes(x_BL).mean(0) @ self.B_RT + self.bias
 
 
 def build(spec: Spec, seed: int = 0) -> nn.Module:

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from sclandmarks.errors import ParamsError
 from sclandmarks.learn.task import Hooks, Step, Task
 from sclandmarks.learn.train import Trained, advance, check_finite
+from sclandmarks.params import PaperNetworkPredictor
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.networks import NetworkSettings, finish, spec_of
+from sclandmarks.predict.networks import finish, spec_of
 from sclandmarks.tune.stacked import Stack
 
 SHARED = ("method", "width", "depth", "batch_size", "loss")  # settings that members must agree in
 
 
-def fit_together(task: Task, settings: Sequence[NetworkSettings], hooks: Sequence[Hooks]) -> list[Fitted | Exception]:
+def fit_together(
+    task: Task, settings: Sequence[PaperNetworkPredictor], hooks: Sequence[Hooks]
+) -> list[Fitted | Exception]:
     """Train networks side by side, each with its own learning rate, weight decay, dropout, seed and early stopping.
 
     All see the cells in the task's order. A member whose loss is not finite, or whose `on_epoch` raises (a pruner),
@@ -23,7 +26,7 @@ def fit_together(task: Task, settings: Sequence[NetworkSettings], hooks: Sequenc
     Parameters
     ----------
     task : Task
-    settings : sequence of PaperNetworkPredictor or NetworkPredictor
+    settings : sequence of PaperNetworkPredictor
         Equal in method, width, depth, batch size and loss.
     hooks : sequence of Hooks
         One a member.
@@ -70,13 +73,13 @@ def _advance(done: Trained | Exception, step: Step, stack: Stack, k: int, hooks:
     return done
 
 
-def _goes_on(done: Trained | Exception, settings: NetworkSettings, epoch: int) -> bool:
+def _goes_on(done: Trained | Exception, settings: PaperNetworkPredictor, epoch: int) -> bool:
     if isinstance(done, Exception) or epoch >= settings.max_epochs:
         return False
     return epoch - done.best_step < settings.patience
 
 
-def _check_shared(settings: Sequence[NetworkSettings]) -> None:
+def _check_shared(settings: Sequence[PaperNetworkPredictor]) -> None:
     for name in SHARED:
         values = {getattr(each, name) for each in settings}
         if len(values) != 1:

@@ -157,8 +157,12 @@ class _Launcher:
         if code == MOVE_EXIT:
             return relocate(worker.slot)
         if code > 0:
-            raise StudyError("a worker that runs", f"one that ended with code {code}:\n{worker.last_words().rstrip(".")}",
-                             f"Mend that, then run again: the study goes on. All it wrote: {worker.log}")  # fmt: skip
+            said = worker.last_words().rstrip(".")
+            raise StudyError(
+                "a worker that runs",
+                f"one that ended with code {code}:\n{said}",
+                f"Mend that, then run again: the study goes on. All it wrote: {worker.log}",
+            )
         self._count_death(worker)
         return worker.slot
 

@@ -15,7 +15,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from sclandmarks.learn.losses import LOSSES
 from sclandmarks.learn.task import Task
-from sclandmarks.predict.networks import NetworkSettings, optimizer_of, start
+from sclandmarks.params import PaperNetworkPredictor
+from sclandmarks.predict.networks import optimizer_of, start
 
 
 class Mask(nn.Module):
@@ -50,13 +51,13 @@ class Stack:
     Parameters
     ----------
     task : Task
-    settings : sequence of PaperNetworkPredictor or NetworkPredictor
+    settings : sequence of PaperNetworkPredictor
         Of one method, width, depth and loss.
     """
 
-    def __init__(self, task: Task, settings: Sequence[NetworkSettings]) -> None:
+    def __init__(self, task: Task, settings: Sequence[PaperNetworkPredictor]) -> None:
         self.task, self.settings = task, list(settings)
-        modules = [masked(module) for module in start(task, settings)]
+        modules = [masked(start(task, each)) for each in settings]
         self._twin, self._loss = modules[0], LOSSES[settings[0].loss]
         self._masks = [name for name, child in self._twin.named_modules() if isinstance(child, Mask)]
         weights, buffers = stack_module_state(modules)

@@ -11,23 +11,19 @@ import torch
 from sclandmarks.errors import ParamsError, TrainingError
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import NetworkPredictor, PaperNetworkPredictor
+from sclandmarks.params import PaperNetworkPredictor
 from sclandmarks.predict import PREDICTORS, Fitted
-from sclandmarks.predict.networks import NetworkSettings
 from sclandmarks.tune.batched import fit_together
 from sclandmarks.tune.stacked import Mask, masked
 
-KINDS: dict[str, dict[str, Any]] = {
-    "network": {"method": "network", "width": 12, "depth": 2, "loss": "mse", "weight_decay": 0.1},
-    "paper_network": {"method": "paper_network", "width": 10, "depth": 2, "loss": "weighted_mse"},
-}
+SHAPE = {"method": "paper_network", "width": 10, "depth": 2, "loss": "mse"}
 EPOCHS = {"batch_size": 64, "max_epochs": 12, "patience": 3}
 
 
-def settings_of(kind: str, **changes: Any) -> NetworkSettings:
+def settings_of(**changes: Any) -> PaperNetworkPredictor:
     """Make settings of a small network."""
-    values = {**KINDS[kind], **EPOCHS, "seed": 0, "dropout": 0.0, "learning_rate": 1e-2, **changes}
-    return (NetworkPredictor if kind == "network" else PaperNetworkPredictor).model_validate(values)
+    values = {**SHAPE, **EPOCHS, "seed": 0, "dropout": 0.0, "learning_rate": 1e-2, **changes}
+    return PaperNetworkPredictor.model_validate(values)
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +56,24 @@ def assert_alike(together: Fitted, alone: Fitted, tolerance: float = 2e-4) -> No
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_each_learns_what_it_would_learn_alone(kind: str, dropout: float, task: Task) -> None:
+@pytest.mark.parametrize("loss", ["mse", "weighted_mse"])
+def test_each_learns_what_it_would_learn_alone(loss: str, dropout: float, task: Task) -> None:
     changes: list[dict[str, Any]] = [{}, {"learning_rate": 2e-3}, {"seed": 7}, {"learning_rate": 0.05, "patience": 1}]
-    if kind == "network":
-        changes[2]["weight_decay"] = 3.0
-    settings = [settings_of(kind, dropout=dropout, **change) for change in changes]
+    settings = [settings_of(loss=loss, dropout=dropout, **change) for change in changes]
     together = [fitted(result) for result in fit_together(task, settings, quiet(4))]
     for result, own in zip(together, settings, strict=True):
-        assert_alike(result, PREDICTORS[kind](task, own, Hooks()))
+        assert_alike(result, PREDICTORS["paper_network"](task, own, Hooks()))
     assert len({len(result.history) for result in together}) > 1  # early stopping is each member's own
 
 
 def test_dropouts_differ_within_a_stack(task: Task) -> None:
-    settings = [settings_of("network", dropout=rate) for rate in (0.0, 0.2, 0.6)]
+    settings = [settings_of(dropout=rate) for rate in (0.0, 0.2, 0.6)]
     for result, own in zip(fit_together(task, settings, quiet(3)), settings, strict=True):
-        assert_alike(fitted(result), PREDICTORS["network"](task, own, Hooks()))
+        assert_alike(fitted(result), PREDICTORS["paper_network"](task, own, Hooks()))
 
 
 def test_epochs_are_reported_to_their_own_hooks(task: Task) -> None:
-    settings = [settings_of("network", max_epochs=n) for n in (2, 4)]
+    settings = [settings_of(max_epochs=n) for n in (2, 4)]
     seen: list[list[int]] = [[], []]
 
     def noting(k: int) -> Hooks:
@@ -98,15 +92,15 @@ def test_a_pruned_member_ends_alone(task: Task) -> None:
         if step == 2:
             raise Pruned
 
-    settings = [settings_of("network", seed=seed) for seed in (0, 1, 2)]
+    settings = [settings_of(seed=seed) for seed in (0, 1, 2)]
     first, second, third = fit_together(task, settings, [Hooks(), Hooks(prune), Hooks()])
     assert isinstance(second, Pruned)
-    assert_alike(fitted(first), PREDICTORS["network"](task, settings[0], Hooks()))
-    assert_alike(fitted(third), PREDICTORS["network"](task, settings[2], Hooks()))
+    assert_alike(fitted(first), PREDICTORS["paper_network"](task, settings[0], Hooks()))
+    assert_alike(fitted(third), PREDICTORS["paper_network"](task, settings[2], Hooks()))
 
 
 def test_a_member_that_diverges_harms_nobody(task: Task) -> None:
-    settings = [settings_of("paper_network"), settings_of("paper_network", learning_rate=999.0, depth=2)]
+    settings = [settings_of(), settings_of(learning_rate=999.0, depth=2)]
     broken = settings[1].model_copy(update={"learning_rate": 1e30})
     good, bad = fit_together(task, [settings[0], broken], quiet(2))
     assert isinstance(bad, TrainingError)
@@ -114,13 +108,13 @@ def test_a_member_that_diverges_harms_nobody(task: Task) -> None:
 
 
 def test_one_member_alone_is_a_stack_too(task: Task) -> None:
-    own = settings_of("network", dropout=0.3)
-    assert_alike(fitted(fit_together(task, [own], quiet(1))[0]), PREDICTORS["network"](task, own, Hooks()))
+    own = settings_of(dropout=0.3)
+    assert_alike(fitted(fit_together(task, [own], quiet(1))[0]), PREDICTORS["paper_network"](task, own, Hooks()))
 
 
 @pytest.mark.parametrize("change", [{"width": 11}, {"depth": 1}, {"batch_size": 32}, {"loss": "weighted_mse"}])
 def test_shapes_that_differ_are_refused(change: dict[str, Any], task: Task) -> None:
-    settings = [settings_of("network"), settings_of("network", **change)]
+    settings = [settings_of(), settings_of(**change)]
     with pytest.raises(ParamsError, match=f"one {next(iter(change))} for networks trained at once"):
         fit_together(task, settings, quiet(2))
 
@@ -130,7 +124,7 @@ def test_interruption_passes_through(task: Task) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_together(task, [settings_of("network")] * 2, [Hooks(), Hooks(interrupt)])
+        fit_together(task, [settings_of()] * 2, [Hooks(), Hooks(interrupt)])
 
 
 def test_masks_take_the_place_of_dropouts_and_leave_the_original() -> None:

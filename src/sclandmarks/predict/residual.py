@@ -1,0 +1,157 @@
+"""Our network: a low-rank linear path in closed form, and members trained on what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from sclandmarks.learn.layers import seeded
+from sclandmarks.learn.task import Hooks, Task
+from sclandmarks.learn.train import NetworkLearner, train
+from sclandmarks.params import NetworkPredictor
+from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.calibrate import stretch
+from sclandmarks.predict.grid import best_place, search
+from sclandmarks.predict.kernel import solve
+from sclandmarks.predict.linear import ridge_error
+from sclandmarks.predict.modules import Network, Spec
+from sclandmarks.predict.networks import finish
+from sclandmarks.predict.spectrum import hold_back, open_feature_eigen
+
+KEPT = 0.98  # part of the running mean of the weights that a step leaves
+LINEAR, HEAD = ("A_LR",), ("B_RT", "bias")
+
+
+def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
+    """Train our network by AdamW, from a low-rank ridge regression on.
+
+    The head is that of the Gaussian-kernel regression (`kernel.solve`), whose axes hold less noise than those of a
+    linear fit; the linear path is the ridge regression of the targets' codes on those axes. Both stay. Members start
+    at zero and learn side by side on the same batches, each by itself; the prediction is their mean, the weights are
+    running means over steps. Where no epoch is better on the held-back cells, the fit is the linear path: epoch 0.
+
+    With `folds`, every gene's predictions are then stretched or shrunk by the slope of the kernel regression's.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    module, spec, chosen = start(task, settings)
+    learner = ResidualLearner(module.to(task.device), task, settings)
+    fitted = finish(spec, train(learner, settings, hooks, from_start=True))
+    fitted.chosen.update(chosen)
+    if settings.folds:
+        part = cast(Network, fitted.module), task, lambda part: solve(part, settings)[0]
+        fitted.chosen.update(stretch(*part, settings.folds, settings.seed))
+    return fitted
+
+
+def start(task: Task, settings: NetworkPredictor) -> tuple[Network, Spec, dict[str, float]]:
+    """Build the network whose predictions are its linear path's; say which lambda and rank, and their error."""
+    kernel, _, cut = solve(task, settings)
+    head_TR = kernel.B_RT.detach().T.contiguous()
+
+    def scaled(x_BL: Tensor) -> Tensor:
+        return (x_BL - kernel.center) * kernel.scale
+
+    eigen = open_feature_eigen(task, scaled, task.n_landmarks)
+    coded = eigen._replace(C_LT=(eigen.C_LT @ head_TR).double())
+    held_back = hold_back(task, coded, scaled, head_TR)
+    grid, errors = search(lambda lambdas: [ridge_error(coded, held_back, value) for value in lambdas], eigen.scale)
+    best = best_place(errors)
+    A_LR = kernel.scale.unsqueeze(1) * (coded.V_LL @ (coded.C_LT / (coded.d_L + grid[best]).unsqueeze(1)))
+    shape = {name: getattr(settings, name) for name in ("width", "depth", "dropout", "input_dropout", "members")}
+    spec = Spec("network", task.n_landmarks, task.n_targets, rank=cut.rank, **shape)
+    module = seeded(lambda: Network(spec), settings.seed)
+    values = {"A_LR": A_LR, "B_RT": head_TR.T, "bias": kernel.bias, "center": kernel.center, "scale": kernel.scale}
+    module.load_state_dict(module.state_dict() | {name: value.detach().float() for name, value in values.items()})
+    _set_units(module, task)
+    return module, spec, {"lambda": grid[best], "rank": float(cut.rank), "linear_mse": errors[best]}
+
+
+@torch.no_grad()
+def _set_units(module: Network, task: Task) -> None:
+    """Scale inputs to a mean square of 1, and the members' outputs to what the linear path leaves of the codes."""
+    inputs = codes = 0.0
+    for x_BL, y_BT in task.pairs(task.train.in_order()):
+        deviation_BL = x_BL.cpu() - module.center
+        left_BR = (y_BT.cpu() - module.bias) @ module.B_RT.T - deviation_BL @ module.A_LR
+        inputs += float((deviation_BL * module.scale).square().mean(1).sum())
+        codes += float(left_BR.square().mean(1).sum())
+    module.scale /= max((inputs / task.train.n_cells) ** 0.5, 1e-12)
+    module.unit.fill_(max((codes / task.train.n_cells) ** 0.5, 1e-12))
+
+
+class ResidualLearner(NetworkLearner):
+    """Members trained each by itself, with running means of their weights.
+
+    With loss `mse` linear path and head stay as they are. The head's rows are orthonormal, so that
+
+        |y - b - c B|^2 = |c - (y - b) B'|^2 + |y - b|^2 - |(y - b) B'|^2,
+
+    and a step works on codes c, not on targets. Other losses are taken on the targets, and train the head too.
+
+    Parameters
+    ----------
+    module : Network
+        On the task's device.
+    task : Task
+    settings : NetworkPredictor
+    """
+
+    def __init__(self, module: Network, task: Task, settings: NetworkPredictor) -> None:
+        still = LINEAR + HEAD if settings.loss == "mse" else LINEAR
+        for name in still:
+            module.get_parameter(name).requires_grad_(False)
+        learned = {name: weight for name, weight in module.named_parameters() if name not in still}
+        optimizer = torch.optim.AdamW(
+            learned.values(), settings.learning_rate, weight_decay=settings.weight_decay, eps=1e-12, fused=True
+        )
+        super().__init__(module, optimizer, task, settings.loss, settings.seed)
+        self.on_codes = settings.loss == "mse"
+        self.learned = list(learned.values())
+        self.means = {name: weight.detach().clone() for name, weight in learned.items()}
+
+    @property
+    def network(self) -> Network:
+        """The module, by its type."""
+        return cast(Network, self.module)
+
+    def objective(self, x_BL: Tensor, y_BT: Tensor) -> Tensor:
+        """Return the mean of the members' losses."""
+        codes_EBR = self.network.codes(x_BL)
+        if not self.on_codes:
+            return self.loss(codes_EBR @ self.network.B_RT + self.network.bias, y_BT)
+        left_BT = y_BT - self.network.bias
+        want_BR = left_BT @ self.network.B_RT.T
+        rest = left_BT.square().sum() - want_BR.square().sum()
+        return ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Move the running means towards the weights."""
+        torch._foreach_lerp_(list(self.means.values()), [weight.detach() for weight in self.learned], 1 - KEPT)
+
+    def predict(self, x_BL: Tensor) -> Tensor:
+        """Return predictions by the running means."""
+        predicted_BT: Tensor = functional_call(self.module, self.means, (x_BL,))
+        return predicted_BT
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the module's state with the running means in it."""
+        return super().weights() | self.means
+
+    def state(self) -> dict[str, Any]:
+        """Return module, optimiser and running means."""
+        return super().state() | {"means": self.means}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put module, optimiser and running means back."""
+        super().restore(state)
+        for name, value in state["means"].items():
+            self.means[name].copy_(value)
