@@ -37,7 +37,7 @@ SETTINGS = {
     "mean": MeanPredictor(method="mean"),
     "ols": OlsPredictor(method="ols"),
     "knn": KnnPredictor(method="knn", max_cells=250, seed=0),
-    "kernel": KernelPredictor(method="kernel", max_cells=250, max_rank=10, bandwidth=1.8, seed=0),
+    "kernel": KernelPredictor(method="kernel", max_cells=250, max_rank=10, bandwidth=1.8, folds=3, seed=0),
     "ridge": RidgePredictor(method="ridge"),
     "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=10),
     "paper_linear": PaperLinearPredictor(
@@ -47,7 +47,20 @@ SETTINGS = {
         method="paper_network", width=48, depth=1, dropout=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
     ),
     "network": NetworkPredictor(
-        method="network", width=32, depth=1, dropout=0.1, weight_decay=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
+        method="network",
+        members=2,
+        width=32,
+        depth=1,
+        input_dropout=0.1,
+        dropout=0.1,
+        weight_decay=0.1,
+        loss="mse",
+        learning_rate=3e-3,
+        max_cells=250,
+        max_rank=10,
+        bandwidth=1.8,
+        folds=2,
+        **EPOCHS,
     ),
 }
 IN_ONE_PASS = ("zero", "mean", "ols", "knn", "kernel", "ridge", "reduced_rank")

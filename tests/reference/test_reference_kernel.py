@@ -15,7 +15,7 @@ from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.kernel import fit_kernel
 
 N_TRAIN = 150
-SETTINGS = KernelPredictor(method="kernel", max_cells=1000, max_rank=12, bandwidth=1.5, seed=0)
+SETTINGS = KernelPredictor(method="kernel", max_cells=1000, max_rank=12, bandwidth=1.5, folds=0, seed=0)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from sclandmarks.io.tables import read_json, write_json, write_table
 from sclandmarks.learn.task import history_table
 from sclandmarks.params import Unit
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.modules import Spec, build
+from sclandmarks.predict.modules import SHAPES, Spec, build
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
@@ -81,14 +81,15 @@ def load_model(folder: Path) -> SavedModel:
     Raises
     ------
     SchemaError
-        If a file is missing or cut, or weights and model.json do not belong together.
+        If a file is missing or cut, weights and model.json do not belong together, or the module had another shape
+        in the version that wrote it.
     """
     from safetensors.torch import load_file
 
     about = read_json(folder / ABOUT)
     remedy = f"Delete {folder} and run `dvc repro`, or `dvc pull`."
     try:
-        spec = Spec(**about.pop("spec"))
+        spec = _spec(about.pop("spec"), folder, remedy)
         landmarks, targets, want = about.pop("landmarks"), about.pop("targets"), about["sha256"]
         if weights_hash(folder) != want:
             raise SchemaError(f"the weights that {folder / ABOUT} names", "a file with another hash", remedy)
@@ -97,6 +98,13 @@ def load_model(folder: Path) -> SavedModel:
     except (KeyError, TypeError, OSError, RuntimeError, SafetensorError) as error:
         raise SchemaError(f"a predictor in {folder}", f"{type(error).__name__}: {error}", remedy) from error
     return SavedModel(module.eval(), landmarks, targets, about)
+
+
+def _spec(facts: dict[str, Any], folder: Path, remedy: str) -> Spec:
+    version = dict(facts).pop("version", 1)
+    if version != SHAPES:
+        raise SchemaError(f"a predictor of shapes version {SHAPES} in {folder}", f"version {version}", remedy)
+    return Spec(**facts)
 
 
 def weights_hash(folder: Path) -> str:

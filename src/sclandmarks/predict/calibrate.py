@@ -119,12 +119,13 @@ def cross_fitted_slopes(
 def shrink(py_T: Tensor, pp_T: Tensor, yy_T: Tensor, n_cells: int) -> Slopes:
     """Posterior means of the slopes under a normal prior whose moments are those of all genes' slopes.
 
-    The slope of gene t is py / pp, its sampling variance at most (yy / n_cells) / pp. The prior's mean is the
-    mean weighted by the inverse of these variances, its variance what the spread has beyond them.
+    The slope of gene t is py / pp, its sampling variance that of the residuals, (yy - py^2 / pp) / n_cells, over pp
+    (of the residuals at least a thousandth of yy is counted). The prior's mean is the mean weighted by the inverse of
+    these variances, its variance what the spread has beyond them.
     """
-    weight_T = pp_T / (yy_T / n_cells).clamp(min=1e-30)
-    weight_T = torch.where(yy_T > 0, weight_T, 0)
     raw_T = torch.where(pp_T > 0, py_T / pp_T.clamp(min=1e-30), 0)
+    left_T = torch.maximum(yy_T - raw_T * py_T, 1e-3 * yy_T)
+    weight_T = torch.where(yy_T > 0, pp_T * n_cells / left_T.clamp(min=1e-30), 0)
     total = float(weight_T.sum())
     if total == 0:
         return Slopes(torch.ones_like(py_T), 1.0, 0.0)

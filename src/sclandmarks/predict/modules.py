@@ -12,6 +12,8 @@ from sclandmarks.learn.layers import paper_layers, seeded
 
 Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "network"]
 
+SHAPES = 2  # raised when a module of the same spec gets other weights
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -28,6 +30,8 @@ class Spec:
         Of hidden units, and of inputs.
     members : int
         Networks whose mean is taken.
+    version : int
+        `SHAPES` of the code that built the module.
     """
 
     kind: Kind
@@ -39,6 +43,7 @@ class Spec:
     dropout: float = 0.0
     input_dropout: float = 0.0
     members: int = 0
+    version: int = SHAPES
 
 
 class Constant(nn.Module):

@@ -25,7 +25,7 @@ SPECS = [
     Spec("low_rank", 2, 3, rank=1),
     Spec("kernel", 2, 3, width=4, rank=2),
     Spec("paper_network", 2, 3, width=4, depth=2, dropout=0.5),
-    Spec("network", 2, 3, width=4, depth=1, dropout=0.5),
+    Spec("network", 2, 3, width=4, depth=1, rank=2, dropout=0.5, members=2),
 ]
 
 
@@ -102,7 +102,11 @@ def test_swapped_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"spec": {"kind": "linear"}}, {"spec": {"kind": "linear", "n_landmarks": 2, "n_targets": 4}}, {"spec": 3}],
+    [
+        {"spec": {"kind": "linear", "version": 2}},
+        {"spec": {"kind": "linear", "n_landmarks": 2, "n_targets": 4, "version": 2}},
+        {"spec": 3},
+    ],
     ids=["incomplete spec", "another shape", "no spec"],
 )
 def test_a_spec_that_does_not_fit_is_refused(folder: Path, change: dict[str, object]) -> None:
@@ -110,6 +114,16 @@ def test_a_spec_that_does_not_fit_is_refused(folder: Path, change: dict[str, obj
     about = json.loads((folder / ABOUT).read_text())
     (folder / ABOUT).write_text(json.dumps(about | change))
     with pytest.raises(SchemaError, match="a predictor in"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("version", [None, 1, 99])
+def test_a_model_of_another_version_is_refused_with_a_remedy(folder: Path, version: int | None) -> None:
+    """Its weights would not fit, or worse: they would, and mean something else."""
+    about = json.loads((folder / ABOUT).read_text())
+    about["spec"].pop("version") if version is None else about["spec"].update(version=version)
+    (folder / ABOUT).write_text(json.dumps(about))
+    with pytest.raises(SchemaError, match=f"(?s)shapes version 2.*version {version or 1}.*dvc repro"):
         load_model(folder)
 
 

@@ -30,7 +30,19 @@ NETWORKS = {
         method="paper_network", width=12, depth=2, dropout=0.3, loss="weighted_mse", **EPOCHS
     ),
     "network": NetworkPredictor(
-        method="network", width=12, depth=1, dropout=0.3, weight_decay=0.1, loss="mse", **EPOCHS
+        method="network",
+        members=2,
+        width=12,
+        depth=1,
+        input_dropout=0.2,
+        dropout=0.3,
+        weight_decay=0.1,
+        loss="mse",
+        max_cells=200,
+        max_rank=8,
+        bandwidth=1.8,
+        folds=0,
+        **EPOCHS,
     ),
     "paper_linear": PaperLinearPredictor(
         method="paper_linear", scale="log", seed=3, learning_rate=1e-3, max_epochs=8, patience=4
@@ -99,6 +111,16 @@ def test_stops_after_patience_and_keeps_the_best_weights(held_back: list[float],
     assert trained.weights["epoch"].item() == trained.best_step == best
     assert [step.step for step in trained.history] == list(range(1, n_epochs + 1))
     assert [step.metrics["validation_loss"] for step in trained.history] == held_back[:n_epochs]
+
+
+@pytest.mark.parametrize(("start", "best"), [(1, 0), (5, 3)])
+def test_the_weights_before_the_first_epoch_can_count(start: float, best: int) -> None:
+    """As step 0, reported and judged like an epoch; patience counts from there."""
+    seen, learner = [], Scripted([4, 4, 3, start])  # before the first epoch its weight is 0: the last of the script
+    trained = train(learner, SETTINGS.model_copy(update={"max_epochs": 3}), Hooks(lambda *a: seen.append(a)), True)
+    assert trained.weights["epoch"].item() == trained.best_step == best
+    assert seen[0] == ({"validation_loss": start}, 0)
+    assert [step for _, step in seen] == [0, 1, 2, 3] == [step.step for step in trained.history]
 
 
 def test_every_epoch_is_reported() -> None:

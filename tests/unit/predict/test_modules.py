@@ -16,7 +16,7 @@ SPECS = {
     "nearest": Spec("nearest", 5, 7, width=9, rank=3),
     "kernel": Spec("kernel", 5, 7, width=9, rank=2),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
-    "network": Spec("network", 5, 7, width=6, depth=2, dropout=0.4),
+    "network": Spec("network", 5, 7, width=6, depth=2, rank=3, dropout=0.4, input_dropout=0.2, members=2),
 }
 
 
@@ -84,12 +84,15 @@ def test_kernel_by_hand() -> None:
 
 
 def test_our_network_by_hand() -> None:
-    """Standardise, one ReLU layer, residual blocks, linear output."""
+    """A linear path, and the mean of members with residual blocks, before a common head."""
     module, x_BL = filled(SPECS["network"]), torch.rand(3, 5) - 0.5
     weights = module.state_dict()
-    hidden_BH = ((x_BL - weights["center"]) * weights["scale"]) @ weights["first.weight"].T + weights["first.bias"]
-    hidden_BH = hidden_BH.clamp(min=0)
-    for i in range(2):
-        weight_HH, bias_H = weights[f"blocks.{i}.linear.weight"], weights[f"blocks.{i}.linear.bias"]
-        hidden_BH = hidden_BH + (hidden_BH @ weight_HH.T + bias_H).clamp(min=0)
-    torch.testing.assert_close(module(x_BL), hidden_BH @ weights["last.weight"].T + weights["last.bias"])
+    deviation_BL, members = x_BL - weights["center"], []
+    for e in range(2):
+        hidden_BH = (deviation_BL * weights["scale"] @ weights["first_ELH"][e] + weights["c_EH"][e]).clamp(min=0)
+        for i in range(2):
+            inner_BH = hidden_BH @ weights[f"blocks.{i}.W_EHH"][e] + weights[f"blocks.{i}.c_EH"][e]
+            hidden_BH = hidden_BH + inner_BH.clamp(min=0)
+        members.append(weights["unit"] * hidden_BH @ weights["last_EHR"][e])
+    codes_BR = deviation_BL @ weights["A_LR"] + (members[0] + members[1]) / 2
+    torch.testing.assert_close(module(x_BL), codes_BR @ weights["B_RT"] + weights["bias"])
