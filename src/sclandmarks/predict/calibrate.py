@@ -86,7 +86,7 @@ def stretch(
         Mean and deviation of the slopes, and the held-back error with them.
     """
     slopes = cross_fitted_slopes(task, fit, module.bias.detach().double(), n_folds, seed)
-    module.B_RT *= slopes.slope_T.float()
+    module.B_RT.mul_(slopes.slope_T.float())
     return {"slope": slopes.mean, "slope_deviation": slopes.deviation, "validation_mse": held_back_mse(module, task)}
 
 
@@ -113,7 +113,7 @@ def cross_fitted_slopes(
         for x_BL, y_BT in task.pairs(Part(task.train, fold_C == fold).in_order()):
             p_BT, y_BT = module(x_BL.cpu()).double() - mean_T, y_BT.cpu().double() - mean_T
             sums += torch.stack([(p_BT * y_BT).sum(0), p_BT.square().sum(0), y_BT.square().sum(0)])
-    return shrink(*sums, n_cells=task.train.n_cells)
+    return shrink(sums[0], sums[1], sums[2], task.train.n_cells)
 
 
 def shrink(py_T: Tensor, pp_T: Tensor, yy_T: Tensor, n_cells: int) -> Slopes:

@@ -131,7 +131,9 @@ def test_the_loss_on_codes_is_the_loss_on_targets(task: Task) -> None:
     got = learner.objective(x_BL, y_BT)
     assert got.item() == pytest.approx(want.item(), rel=1e-5)
     for name in ("last_EHR", "first_ELH", "blocks.0.W_EHH"):
-        ours, theirs = (torch.autograd.grad(loss, module.get_parameter(name), retain_graph=True) for loss in (got, want))
+        ours, theirs = (
+            torch.autograd.grad(loss, module.get_parameter(name), retain_graph=True) for loss in (got, want)
+        )
         torch.testing.assert_close(ours[0], theirs[0], rtol=1e-3, atol=1e-6)
 
 
