@@ -1,8 +1,9 @@
-"""What greedy selection costs: `python benchmarks/greedy.py [FOLDER OF A PROCESSED MATRIX]`.
+"""What greedy selection and the group lasso cost: `python benchmarks/greedy.py [FOLDER OF A PROCESSED MATRIX]`.
 
-Without a folder on made-up values of the size of the pancreas data. Each case runs in a process of its own; its peak
-memory is that process's, the idle interpreter with torch included. The naive version keeps the residual matrix; it
-runs a few steps, and its time is multiplied by the number of steps, as each costs the same.
+`--only WHAT` runs the cases of one kind: greedy, blended (with a factor model), group_lasso, naive. Without a folder
+on made-up values of the size of the pancreas data. Each case runs in a process of its own; its peak memory is that
+process's, the idle interpreter with torch included. The naive version keeps the residual matrix; it runs a few steps,
+and its time is multiplied by the number of steps, as each costs the same.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from scipy import sparse
 
 from sclandmarks.learn.task import Hooks
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import GreedyPanel
+from sclandmarks.params import GreedyPanel, GroupLassoPanel, Section
 from sclandmarks.select import SELECTORS, SelectionTask
 
 NAIVE_STEPS = 5
@@ -42,10 +43,11 @@ class Case:
 
 def cases(folder: str) -> list[Case]:
     """The aim of issue 5, then growth in cells, genes and panel size."""
-    base = Case("greedy", 1549, 8043, 910, folder)
+    base = [Case(what, 1549, 8043, 910, folder) for what in ("greedy", "blended", "group_lasso", "naive")]
     grown = [(1549, 8043, 100), (1549, 8043, 300), (775, 8043, 300), (3098, 8043, 300), (1549, 4021, 300)]
     more = [(6000, 2000, 300), (24000, 2000, 300), (24000, 4000, 300)]
-    return [base, Case("naive", 1549, 8043, 910, folder), *(Case("greedy", *size) for size in [*grown, *more])]
+    lasso = [Case("group_lasso", *size) for size in [(1549, 8043, 300), (1549, 4021, 300), (24000, 4000, 300)]]
+    return [*base, *(Case("greedy", *size) for size in [*grown, *more]), *lasso]
 
 
 def values(case: Case) -> sparse.csr_matrix:
@@ -74,10 +76,19 @@ def task_of(case: Case) -> SelectionTask:
     return SelectionTask(batches, batches, genes, case.n_landmarks)
 
 
-def greedy(task: SelectionTask) -> float:
+SETTINGS: dict[str, Section] = {
+    "greedy": GreedyPanel(selector="greedy", ridge=RIDGE, factor_share=0.0),
+    "blended": GreedyPanel(selector="greedy", ridge=RIDGE, factor_share=0.3),
+    "group_lasso": GroupLassoPanel(
+        selector="group_lasso", width=32, standardise=False, path_ratio=0.8, max_steps=200, tolerance=1e-3, seed=0
+    ),
+}
+
+
+def ours(task: SelectionTask, settings: Section) -> float:
     """Seconds of the whole selection, gathering included."""
     begin = time.perf_counter()
-    SELECTORS["greedy"](task, GreedyPanel(selector="greedy", ridge=RIDGE), Hooks())
+    SELECTORS[settings.selector](task, settings, Hooks())  # type: ignore[attr-defined]
     return time.perf_counter() - begin
 
 
@@ -105,7 +116,7 @@ def run(case: Case) -> None:
     torch.set_flush_denormal(True)
     task = task_of(case)
     cpu = time.process_time()
-    seconds = (naive if case.what == "naive" else greedy)(task)
+    seconds = naive(task) if case.what == "naive" else ours(task, SETTINGS[case.what])
     used = time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = [task.train.n_cells, task.genes.height, task.n_landmarks]
@@ -116,7 +127,12 @@ def main() -> None:
     """Every case in a process of its own, as a Markdown table."""
     print(f"{torch.get_num_threads()} threads\n\n| what | cells | genes | panel | s | CPU s | peak MB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for case in cases(sys.argv[1] if len(sys.argv) > 1 else ""):
+    words = sys.argv[1:]
+    only = words.pop(words.index("--only") + 1) if "--only" in words else ""
+    folders = [word for word in words if word != "--only"]
+    for case in cases(folders[0] if folders else ""):
+        if only not in {"", case.what}:
+            continue
         arguments = [str(part) for part in (case.what, case.n_cells, case.n_genes, case.n_landmarks, case.folder)]
         command = [sys.executable, __file__, "--case", *arguments]
         out = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
