@@ -21,7 +21,7 @@ from sclandmarks.io.fetch import fetch_url
 from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.ingest import ingest
 from sclandmarks.io.inspect.entry import as_yaml
-from sclandmarks.io.own_copy import aside, copy_files, put_in_place
+from sclandmarks.io.own_copy import aside, begin, copy_files, is_left, note_of, put_in_place
 from sclandmarks.io.places import UrlSource
 from sclandmarks.io.registry import Dataset, Recipe, choose, load_registry, parse_registry
 from sclandmarks.io.registry_text import names_in, with_datasets, with_entry
@@ -77,7 +77,8 @@ class Adopted:
 def adopt(wish: Wish) -> Adopted:
     """Put the files into own/, read them into data/raw/<name>, and add the entry to datasets.yaml.
 
-    On any failure, an interrupt included, everything is as it was before.
+    On any failure, an interrupt included, everything is as it was before. What a killed process put into own/ and did
+    not register is made anew.
 
     Raises
     ------
@@ -195,9 +196,10 @@ def check_free(wish: Wish) -> None:
         return
     if wish.name in names_in(_text(paths.DATASETS)):
         with_entry(_text(paths.DATASETS), wish.name, "")
-    if (OWN / wish.name).exists() and wish.files and wish.how != "in-place":
+    home = OWN / wish.name
+    if home.exists() and wish.files and wish.how != "in-place" and not is_left(home, note_of(wish.name)):
         remedy = "Choose another name, or replace it on purpose with --replace."
-        raise ParamsError(f"no folder {OWN / wish.name}", "one that is there", remedy)
+        raise ParamsError(f"no folder {home}", "one that is there", remedy)
 
 
 def _copied(wish: Wish, undo: ExitStack, done: ExitStack) -> dict[str, Any]:
@@ -205,6 +207,10 @@ def _copied(wish: Wish, undo: ExitStack, done: ExitStack) -> dict[str, Any]:
     home = OWN / wish.name
     with aside(home) as folder:
         names = copy_files(wish.files, folder, wish.entry["reader"]["format"], link=wish.how == "link")
+        if is_left(home, note_of(wish.name)):
+            shutil.rmtree(home)
+        if not home.exists():
+            begin(folder, note_of(wish.name), undo, done)
         put_in_place(folder, home, undo, done)
     files = {role: (home / name).as_posix() for role, name in names.items()}
     return {"kind": "file", "path": files.pop("counts")} | files

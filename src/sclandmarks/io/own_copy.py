@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sclandmarks import paths
 from sclandmarks.errors import SourceError
+from sclandmarks.io.atomic import write_text
 from sclandmarks.io.own_files import accessible, check_readable, files_in
 from sclandmarks.io.raw.tenx_mtx import beside
 
@@ -48,6 +50,29 @@ def put_in_place(folder: Path, target: Path, undo: ExitStack, done: ExitStack) -
         done.callback(shutil.rmtree, old.parent, ignore_errors=True)
     folder.rename(target)
     undo.callback(shutil.rmtree, target)
+
+
+def note_of(name: str) -> Path:
+    """Where it is noted which files are about to be put into own/<name>, until that ended well or was undone."""
+    return paths.STATE / "ingest" / f"{name}.begun"
+
+
+def begin(folder: Path, note: Path, undo: ExitStack, done: ExitStack) -> None:
+    """Note the files of a folder before it is put in place; the note goes where this is undone or done."""
+    write_text(note, _listing(folder))
+    for end in (undo, done):
+        end.callback(note.unlink, missing_ok=True)
+
+
+def is_left(home: Path, note: Path) -> bool:
+    """Whether a killed process put these very files here, and nobody touched them since."""
+    return home.is_dir() and note.is_file() and note.read_text() == _listing(home)
+
+
+def _listing(folder: Path) -> str:
+    """Every path below a folder with its size and time of change; a rename of the folder changes neither."""
+    found = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*"))]
+    return "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in found)
 
 
 def copy_files(files: Mapping[str, Path], folder: Path, reader: str, *, link: bool) -> dict[str, str]:
@@ -110,8 +135,8 @@ class _Plan:
         return [source for source, _ in self.pairs]
 
 
-def _check_room(paths: list[Path], folder: Path) -> None:
-    need, free = sum(path.stat().st_size for path in paths), shutil.disk_usage(folder).free
+def _check_room(sources: list[Path], folder: Path) -> None:
+    need, free = sum(path.stat().st_size for path in sources), shutil.disk_usage(folder).free
     if need > free:
         remedy = "Free some, or leave the file where it is with --in-place."
         raise SourceError(f"{need:,} bytes of room on the disk of own/", f"{free:,}", remedy)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -191,6 +194,42 @@ def test_one_process_at_a_time_takes_a_name(tmp_path: Path) -> None:
         adopt(wish(tmp_path))
     with only_one("mine"):
         adopt(wish(tmp_path, "other"))
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from sclandmarks.io import adopt
+adopt.ingest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+entry = {"source": {}, "reader": {"format": "table", "orientation": "genes_by_cells"}}
+words = {"title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l"}
+adopt.adopt(adopt.Wish("mine", words | entry, {"counts": Path(sys.argv[1])}))
+"""
+
+
+def killed(tmp_path: Path) -> None:
+    """Take the table in, and die once it is copied, before it is read."""
+    done = subprocess.run([sys.executable, "-c", DIES, tmp_path / "c.csv"], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert Path("own/mine/c.csv").is_file()
+
+
+def test_the_same_command_goes_on_after_a_kill(tmp_path: Path, project: Path) -> None:
+    """Nobody is asked for --replace, nothing of the killed one is left, and a folder of the user's is safe."""
+    killed(tmp_path)
+    adopt(wish(tmp_path))
+    assert is_current("mine")
+    assert {path.name for path in Path("own/mine").iterdir()} == {"c.csv", "l.csv"}
+    left = [path.name for path in project.rglob("*") if path.suffix in (".part", ".begun")]
+    assert not left
+
+
+def test_a_folder_made_by_hand_after_a_kill_is_refused(tmp_path: Path) -> None:
+    """Its place was noted, but these are other files."""
+    killed(tmp_path)
+    Path("own/mine/c.csv").write_text("mine\n")
+    with pytest.raises(ParamsError, match=r"no folder own/mine.*--replace"):
+        adopt(wish(tmp_path))
 
 
 def test_what_was_fetched_for_nothing_is_forgotten(tmp_path: Path) -> None:
