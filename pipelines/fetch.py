@@ -2,9 +2,9 @@
 
 from sclandmarks import paths
 from sclandmarks.io.atomic import write_text
-from sclandmarks.io.fetch import fetch
-from sclandmarks.io.registry import choose, load_registry
-from sclandmarks.io.store import Store
+from sclandmarks.io.registry.datasets import choose, load_registry
+from sclandmarks.io.sources.fetch import fetch
+from sclandmarks.io.sources.store import Store
 from sclandmarks.params import load_params
 from sclandmarks.runtime.logs import run_stage
 

@@ -4,10 +4,10 @@ import logging
 import shutil
 
 from sclandmarks import paths
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.ingest import ingest
-from sclandmarks.io.registry import choose, load_registry
-from sclandmarks.io.sources import is_current
+from sclandmarks.io.registry.datasets import choose, load_registry
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import is_current
 from sclandmarks.params import load_params
 from sclandmarks.runtime.logs import run_stage
 

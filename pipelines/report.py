@@ -2,7 +2,7 @@
 
 from sclandmarks import __version__, paths, schema
 from sclandmarks.io.atomic import write_text
-from sclandmarks.io.registry import DESCRIPTIVE, choose, load_registry
+from sclandmarks.io.registry.datasets import DESCRIPTIVE, choose, load_registry
 from sclandmarks.io.tables import read_json, read_table
 from sclandmarks.params import Params, load_params
 from sclandmarks.report.inputs import TIDY, Tables

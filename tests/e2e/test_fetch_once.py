@@ -15,7 +15,7 @@ import yaml
 
 from sclandmarks import schema
 from sclandmarks.io.matrices import read_matrix
-from sclandmarks.io.panglaodb import addresses
+from sclandmarks.io.sources.panglaodb import addresses
 from sclandmarks.io.tables import read_table
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.registry import choose, load_registry
-from sclandmarks.io.sources import is_current
+from sclandmarks.io.registry.datasets import choose, load_registry
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import is_current
 
 REPOSITORY = Path(__file__).parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -133,9 +133,8 @@ def test_two_at_once_lose_no_entry(root: Path, tmp_path: Path) -> None:
 def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path, how: signal.Signals) -> None:
     pipe = tmp_path / "slow.csv"
     pipe.write_text(COUNTS)
-    slow = (
-        "import time, sclandmarks.io.adopt as a\na.ingest = lambda *_: (print('reading', flush=True), time.sleep(60))\n"
-    )
+    wait = "lambda *_: (print('reading', flush=True), time.sleep(60))"
+    slow = f"import time, sclandmarks.io.own.adopt as a\na.ingest = {wait}\n"
     heard = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it would be ignored
     command = [sys.executable, "-c", f"{heard}{slow}from sclandmarks.cli import main; main()", "ingest", str(pipe)]
     with subprocess.Popen([*command, "--name", "mine"], cwd=root, env=environment(), stdout=subprocess.PIPE) as process:

@@ -21,14 +21,14 @@ from pydantic import TypeAdapter
 from sclandmarks import paths
 from sclandmarks.errors import DataError, SclandmarksError
 from sclandmarks.io import cohorts
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.ingest import ingest
 from sclandmarks.io.matrices import read_matrix
-from sclandmarks.io.places import FileSource
 from sclandmarks.io.raw import READERS, Reader
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.isolated import read_isolated
-from sclandmarks.io.registry import Dataset, Recipe
+from sclandmarks.io.registry.datasets import Dataset, Recipe
+from sclandmarks.io.registry.places import FileSource
+from sclandmarks.io.sources.fetched import Fetched
 from sclandmarks.matrix import ExpressionMatrix
 
 REPOSITORY = Path(__file__).parents[2]

@@ -155,7 +155,7 @@ def test_a_death_while_writing_is_never_taken_for_whole(
     main()
     change_entry("one", donor="D1")
     with monkeypatch.context() as patch:
-        patch.setattr("sclandmarks.io.sources.write_json", _die)
+        patch.setattr("sclandmarks.io.sources.files.write_json", _die)
         with pytest.raises(KeyboardInterrupt):
             main()
     change_entry("one", donor=None)

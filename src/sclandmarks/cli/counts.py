@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from sclandmarks.io.adopt import Adopted, How
     from sclandmarks.io.inspect import Inspection
+    from sclandmarks.io.own.adopt import Adopted, How
 
 ROLES = {
     "labels": "A table with a cell type, or more, for each cell.",
@@ -106,8 +106,8 @@ def ingest(file: str, name: str, **options: Any) -> None:
 
 
 def _from_disk(name: str, files: dict[str, Path], options: Mapping[str, Any]) -> None:
-    from sclandmarks.io.adopt import OWN, Wish, adopt, check_free
     from sclandmarks.io.inspect.isolated import inspect_isolated as look
+    from sclandmarks.io.own.adopt import OWN, Wish, adopt, check_free
 
     given = {role: path for role, path in files.items() if role != "counts"}
     check_free(Wish(name, {}, files, options["how"], options["replace"]))
@@ -125,8 +125,8 @@ def _from_disk(name: str, files: dict[str, Path], options: Mapping[str, Any]) ->
 
 
 def _from_web(name: str, files: dict[str, str], options: Mapping[str, Any]) -> None:
-    from sclandmarks.io.adopt import Wish, adopt, check_free, fetched_aside, web_source
     from sclandmarks.io.inspect.isolated import inspect_isolated as look
+    from sclandmarks.io.own.adopt import Wish, adopt, check_free, fetched_aside, web_source
 
     source = web_source(files)
     check_free(Wish(name, {}, replace=options["replace"]))

@@ -50,7 +50,7 @@ def ui(port: int, host: str) -> None:
 @click.command()
 def datasets() -> None:
     """List the data sets of datasets.yaml."""
-    from sclandmarks.io.registry import load_registry
+    from sclandmarks.io.registry.datasets import load_registry
     from sclandmarks.runtime.logs import plain_errors
 
     with plain_errors():

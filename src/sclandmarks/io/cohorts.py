@@ -11,16 +11,16 @@ from typing import NamedTuple
 import polars as pl
 
 from sclandmarks import schema
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import write_matrix
-from sclandmarks.io.own_files import content_sha256
-from sclandmarks.io.panglaodb import Sample, named, tissue_asked
-from sclandmarks.io.panglaodb_samples import one_of, samples_of
-from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
+from sclandmarks.io.own.files import content_sha256
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.isolated import read_isolated
-from sclandmarks.io.registry import Dataset, Recipe
-from sclandmarks.io.sources import TABLES, files_of
+from sclandmarks.io.registry.datasets import Dataset, Recipe
+from sclandmarks.io.registry.places import FileSource, PanglaodbSource, PypiSource, UrlSource
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import TABLES, files_of
+from sclandmarks.io.sources.panglaodb import Sample, named, tissue_asked
+from sclandmarks.io.sources.panglaodb_samples import one_of, samples_of
 from sclandmarks.io.tables import write_table
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.prep.cohort import Cohort, Gatherer

@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 
 from sclandmarks.io.cohorts import make, write
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.registry import Recipe
-from sclandmarks.io.sources import recorded
+from sclandmarks.io.registry.datasets import Recipe
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import recorded
 from sclandmarks.matrix import ExpressionMatrix
 
 logger = logging.getLogger(__name__)

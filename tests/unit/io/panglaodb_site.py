@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sclandmarks.io.panglaodb import addresses
+from sclandmarks.io.sources.panglaodb import addresses
 
 RDATA = runpy.run_path(str(Path(__file__).parent / "raw" / "rdata_bytes.py"))
 GENES = [f"XG{i}_ENSG{i:011}.{i % 3 + 1}" for i in range(40)]

@@ -19,12 +19,12 @@ import yaml
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import DataError, SourceError
-from sclandmarks.io.archives import read_pins, sha256_of
 from sclandmarks.io.matrices import read_matrix
-from sclandmarks.io.own_files import content_sha256
-from sclandmarks.io.panglaodb import addresses, file_names
+from sclandmarks.io.own.files import content_sha256
 from sclandmarks.io.raw import READERS
 from sclandmarks.io.raw.common import Origin
+from sclandmarks.io.sources.archives import read_pins, sha256_of
+from sclandmarks.io.sources.panglaodb import addresses, file_names
 from sclandmarks.io.tables import read_table
 from sclandmarks.matrix import ExpressionMatrix
 

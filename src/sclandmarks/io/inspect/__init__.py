@@ -13,7 +13,7 @@ from sclandmarks.io.inspect.entry import as_yaml, make_entry, name_of
 from sclandmarks.io.inspect.genes import GeneIds, describe_genes, gene_problems, unreadable_genes
 from sclandmarks.io.inspect.look import Column, Look, Matrix, Problem
 from sclandmarks.io.inspect.magic import CUT, Kind, sniff
-from sclandmarks.io.own_files import accessible, files_in
+from sclandmarks.io.own.files import accessible, files_in
 from sclandmarks.io.raw import Reader
 from sclandmarks.io.raw.common import reading
 

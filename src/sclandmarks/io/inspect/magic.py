@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sclandmarks.errors import DataError
-from sclandmarks.io.own_files import accessible, check_readable
+from sclandmarks.io.own.files import accessible, check_readable
 from sclandmarks.io.raw.tenx_mtx import beside
 from sclandmarks.io.raw.text import BROKEN, GZIP, ZSTD, open_text
 

@@ -19,11 +19,11 @@ import yaml
 from scipy import sparse
 
 from sclandmarks.errors import DataError, SourceError
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.inspect import Inspection, column_roles, inspect
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import parse_registry
-from sclandmarks.io.sources import files_of
+from sclandmarks.io.registry.datasets import parse_registry
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import files_of
 from sclandmarks.matrix import ExpressionMatrix
 
 TESTS = Path(__file__).parents[3]

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from sclandmarks.errors import DataError, SclandmarksError
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.inspect import Inspection, inspect
 from sclandmarks.io.matrices import write_matrix
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import parse_registry
-from sclandmarks.io.sources import files_of
+from sclandmarks.io.registry.datasets import parse_registry
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import files_of
 from sclandmarks.matrix import ExpressionMatrix
 
 GENES = ["A1BG", "GAPDH", "AATF", "CDK4"]

@@ -15,18 +15,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from sclandmarks import paths
 from sclandmarks.errors import ParamsError, SourceError
-from sclandmarks.io.archives import drop_pins, read_pins
 from sclandmarks.io.atomic import write_text
-from sclandmarks.io.fetch import fetch_url
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.ingest import ingest
 from sclandmarks.io.inspect.entry import as_yaml
-from sclandmarks.io.own_copy import aside, begin, copy_files, is_left, note_of, put_in_place
-from sclandmarks.io.places import UrlSource
-from sclandmarks.io.registry import Dataset, Recipe, choose, load_registry, parse_registry
-from sclandmarks.io.registry_text import names_in, with_datasets, with_entry
-from sclandmarks.io.sources import is_current
-from sclandmarks.io.store import Store, folder_of
+from sclandmarks.io.own.copies import aside, begin, copy_files, is_left, note_of, put_in_place
+from sclandmarks.io.registry.datasets import Dataset, Recipe, choose, load_registry, parse_registry
+from sclandmarks.io.registry.places import UrlSource
+from sclandmarks.io.registry.text import names_in, with_datasets, with_entry
+from sclandmarks.io.sources.archives import drop_pins, read_pins
+from sclandmarks.io.sources.fetch import fetch_url
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import is_current
+from sclandmarks.io.sources.store import Store, folder_of
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import Name, describe, load_params
 

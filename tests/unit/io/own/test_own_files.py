@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.own_files import accessible, check_readable, content_sha256, contents
-from sclandmarks.io.places import FileSource
-from sclandmarks.io.registry import Recipe, parse_registry
-from sclandmarks.io.sources import files_of
-from sclandmarks.io.sources import fingerprint as fingerprint_of
+from sclandmarks.io.own.files import accessible, check_readable, content_sha256, contents
+from sclandmarks.io.registry.datasets import Recipe, parse_registry
+from sclandmarks.io.registry.places import FileSource
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import files_of
+from sclandmarks.io.sources.files import fingerprint as fingerprint_of
 
 
 def dataset(path: Path, reader: str, **source: str) -> Any:

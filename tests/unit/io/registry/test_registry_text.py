@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sclandmarks.errors import ParamsError
-from sclandmarks.io.registry_text import names_in, with_datasets, with_entry
+from sclandmarks.io.registry.text import names_in, with_datasets, with_entry
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 DATASETS = (REPOSITORY / "datasets.yaml").read_text()
 PARAMS = (REPOSITORY / "params.yaml").read_text()
 ENTRY = "mine:\n  title: Mine\n  reader:\n    format: h5ad\n"

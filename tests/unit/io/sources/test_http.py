@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.http import PATIENCE, Patience, download, redirected
+from sclandmarks.io.sources.http import PATIENCE, Patience, download, redirected
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 CONTENT = bytes(range(256)) * 1200
 OTHER = CONTENT[::-1]
 MIB = 1 << 20
@@ -527,7 +527,7 @@ def test_a_killed_download_is_gone_on_with(site: Site, target: Path, patience: P
 
     site.gives(stall, whole(ETag='"1"'))
     code = (
-        "import sys; from pathlib import Path; from sclandmarks.io.http import download;"
+        "import sys; from pathlib import Path; from sclandmarks.io.sources.http import download;"
         "download(sys.argv[1], Path(sys.argv[2]))"
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}

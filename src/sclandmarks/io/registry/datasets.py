@@ -13,11 +13,11 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, mo
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import ParamsError
-from sclandmarks.io.places import PanglaodbSource, Source, Text
 from sclandmarks.io.raw import Reader
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.organism import HUMAN, MOUSE
 from sclandmarks.io.raw.panglaodb import PanglaodbSettings
+from sclandmarks.io.registry.places import PanglaodbSource, Source, Text
 from sclandmarks.params import CohortParams, Name, Section, describe, read_yaml
 
 DESCRIPTIVE = {"title", "citation", "licence"}

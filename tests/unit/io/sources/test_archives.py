@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import extract, sha256_of
+from sclandmarks.io.sources.archives import extract, sha256_of
 
 
 def make_tar(path: Path, files: dict[str, bytes], links: dict[str, tuple[bytes, str]] | None = None) -> Path:

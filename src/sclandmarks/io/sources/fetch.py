@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io import panglaodb
-from sclandmarks.io.archives import sha256_of
-from sclandmarks.io.http import SIZE_LIMIT, download
-from sclandmarks.io.package_index import download as download_archive
-from sclandmarks.io.panglaodb import Sample
-from sclandmarks.io.panglaodb_samples import is_address, samples_of
-from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
-from sclandmarks.io.registry import Dataset
-from sclandmarks.io.store import Store, place_of
+from sclandmarks.io.registry.datasets import Dataset
+from sclandmarks.io.registry.places import FileSource, PanglaodbSource, PypiSource, UrlSource
+from sclandmarks.io.sources import panglaodb
+from sclandmarks.io.sources.archives import sha256_of
+from sclandmarks.io.sources.http import SIZE_LIMIT, download
+from sclandmarks.io.sources.package_index import download as download_archive
+from sclandmarks.io.sources.panglaodb import Sample
+from sclandmarks.io.sources.panglaodb_samples import is_address, samples_of
+from sclandmarks.io.sources.store import Store, place_of
 
 Check = Callable[[Path], object]
 N_SHOWN = 5

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sclandmarks.io import panglaodb
-from sclandmarks.io.http import SIZE_LIMIT, USER_AGENT
+from sclandmarks.io.sources import panglaodb
+from sclandmarks.io.sources.http import SIZE_LIMIT, USER_AGENT
 from sclandmarks.params import Name, Positive, Section
 
 Text = Annotated[str, Field(min_length=1)]

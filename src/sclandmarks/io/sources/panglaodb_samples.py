@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io import panglaodb
-from sclandmarks.io.panglaodb import PACKAGED, Sample, read_annotations, read_cell_types, read_metadata
-from sclandmarks.io.places import PanglaodbSource
+from sclandmarks.io.registry.places import PanglaodbSource
+from sclandmarks.io.sources import panglaodb
+from sclandmarks.io.sources.panglaodb import PACKAGED, Sample, read_annotations, read_cell_types, read_metadata
 
 Get = Callable[[str], Path]
 

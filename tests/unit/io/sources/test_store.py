@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from sclandmarks.errors import SourceError
-from sclandmarks.io.archives import read_pins
-from sclandmarks.io.fetched import LIST, Fetched
-from sclandmarks.io.store import Store, place_of
+from sclandmarks.io.sources.archives import read_pins
+from sclandmarks.io.sources.fetched import LIST, Fetched
+from sclandmarks.io.sources.store import Store, place_of
 
 
 class Place:

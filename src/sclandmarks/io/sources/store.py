@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from sclandmarks import paths
-from sclandmarks.io.archives import add_pin, is_kept, read_pins, sha256_of
-from sclandmarks.io.fetched import LIST
-from sclandmarks.io.http import PATIENCE, Patience
+from sclandmarks.io.sources.archives import add_pin, is_kept, read_pins, sha256_of
+from sclandmarks.io.sources.fetched import LIST
+from sclandmarks.io.sources.http import PATIENCE, Patience
 from sclandmarks.io.tables import write_json
 
 Download = Callable[[Path, str | None], None]

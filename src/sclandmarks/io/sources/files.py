@@ -9,14 +9,14 @@ from typing import Any
 
 from sclandmarks import schema
 from sclandmarks.errors import SchemaError, SourceError
-from sclandmarks.io.archives import extract
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import MatrixFile
-from sclandmarks.io.own_files import FOLDERS, check_readable, content_sha256, contents, is_there
-from sclandmarks.io.panglaodb import Sample, write_annotations
-from sclandmarks.io.panglaodb_samples import cell_types_of, is_address, samples_of
-from sclandmarks.io.places import FileSource, PanglaodbSource, PypiSource, UrlSource
-from sclandmarks.io.registry import Dataset, Recipe
+from sclandmarks.io.own.files import FOLDERS, check_readable, content_sha256, contents, is_there
+from sclandmarks.io.registry.datasets import Dataset, Recipe
+from sclandmarks.io.registry.places import FileSource, PanglaodbSource, PypiSource, UrlSource
+from sclandmarks.io.sources.archives import extract
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.panglaodb import Sample, write_annotations
+from sclandmarks.io.sources.panglaodb_samples import cell_types_of, is_address, samples_of
 from sclandmarks.io.tables import read_json, read_table, write_json
 
 RECORD = "source.json"

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from sclandmarks.errors import ParamsError
-from sclandmarks.io.fetch import FETCHERS
-from sclandmarks.io.places import PanglaodbSource, UrlSource
 from sclandmarks.io.raw import READERS
-from sclandmarks.io.registry import CohortEntry, choose, load_registry, parse_registry
-from sclandmarks.io.sources import SOURCES
+from sclandmarks.io.registry.datasets import CohortEntry, choose, load_registry, parse_registry
+from sclandmarks.io.registry.places import PanglaodbSource, UrlSource
+from sclandmarks.io.sources.fetch import FETCHERS
+from sclandmarks.io.sources.files import SOURCES
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 ENTRY: dict[str, Any] = {
     "title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l",
     "source": {"kind": "file", "path": "counts.csv"},

@@ -17,17 +17,17 @@ from filelock import FileLock
 
 from sclandmarks import paths
 from sclandmarks.errors import DataError, ParamsError, SclandmarksError, SourceError
-from sclandmarks.io import adopt as module
-from sclandmarks.io.adopt import Wish, adopt, forgotten_on_failure, only_one, web_source
-from sclandmarks.io.archives import add_pin, read_pins
-from sclandmarks.io.fetched import Fetched
 from sclandmarks.io.matrices import read_matrix
-from sclandmarks.io.own_copy import aside, copy_files, put_in_place
-from sclandmarks.io.registry import choose, load_registry
-from sclandmarks.io.sources import is_current as is_current_recipe
-from sclandmarks.io.store import folder_of
+from sclandmarks.io.own import adopt as module
+from sclandmarks.io.own.adopt import Wish, adopt, forgotten_on_failure, only_one, web_source
+from sclandmarks.io.own.copies import aside, copy_files, put_in_place
+from sclandmarks.io.registry.datasets import choose, load_registry
+from sclandmarks.io.sources.archives import add_pin, read_pins
+from sclandmarks.io.sources.fetched import Fetched
+from sclandmarks.io.sources.files import is_current as is_current_recipe
+from sclandmarks.io.sources.store import folder_of
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 WORDS = {"title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l"}
 Tree = dict[str, bytes]
 
@@ -199,7 +199,7 @@ def test_one_process_at_a_time_takes_a_name(tmp_path: Path) -> None:
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from sclandmarks.io import adopt
+from sclandmarks.io.own import adopt
 adopt.ingest = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 entry = {"source": {}, "reader": {"format": "table", "orientation": "genes_by_cells"}}
 words = {"title": "t", "organism": "Homo sapiens", "tissue": "colon", "citation": "c", "licence": "l"}

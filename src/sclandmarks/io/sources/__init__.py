@@ -1,0 +1,1 @@
+"""Where bytes come from: fetched from the network and kept, or found on this machine."""
