@@ -17,7 +17,7 @@ from peers.data import read_cohorts
 from peers.launch import has_run, result_path
 from peers.register import BASELINE, CONTROLS, L1000, OURS, PEERS, ranks
 from sclandmarks import paths
-from sclandmarks.evaluate.bootstrap import resample_weights
+from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.cohort import Cohort
 from sclandmarks.evaluate.studies.crossing import cross
@@ -66,7 +66,7 @@ def open_arena(folder: Path) -> Arena:
     values, counts = read_cohorts(folder)
     settings = params.studies.model_copy(update={"n_bootstrap": N_BOOTSTRAP})
     floor = floor_of(counts.test, settings, params.prepare, params.noise)
-    weights_NC = resample_weights(values.test.n_cells, N_BOOTSTRAP, settings.seed)
+    weights_NC = resample(values.test.cells, N_BOOTSTRAP, settings.seed).weights_NC
     return Arena(folder, values, floor, weights_NC, settings.max_rank)
 
 

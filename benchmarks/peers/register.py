@@ -67,6 +67,7 @@ OURS: dict[str, dict[str, Any]] = {
     "top_variance": {"selector": "top_variance"},
     L1000: {"selector": "l1000"},
     BASELINE: _GREEDY,
+    "greedy_factors": _GREEDY | {"factor_share": 0.5},
     "greedy_swaps": _GREEDY | {"sweeps": 3},
     "greedy_denoised": _GREEDY | {"denoised": True},
     "group_lasso": {"selector": "group_lasso", "width": 32, "standardise": False, "path_ratio": 0.8, "max_steps": 200,
@@ -81,6 +82,7 @@ RANKS = (
     "top_variance",
     L1000,
     BASELINE,
+    "greedy_factors",
     "greedy_denoised",
 )  # of ours: the first n are the panel of n
 
