@@ -16,7 +16,7 @@ from sclandmarks.report.plots import Drawing
 from sclandmarks.report.style import BLUE, GREY, INK, ORANGE, VERMILLION, WIDTH, new_axes, styled
 from sclandmarks.tune.setting_figures import importances, parallel, slices
 from sclandmarks.tune.tables import importance
-from sclandmarks.tune.value_axes import LABELS, Objective, scatter, value_axis, value_limits
+from sclandmarks.tune.value_axes import LABELS, Judged, scatter, value_axis, value_limits
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -39,12 +39,12 @@ def draw_study(study: Study, trials: pl.DataFrame, search: FitSearch | SelectSea
 
 def draw(trials: pl.DataFrame, shares: Mapping[str, float], search: FitSearch | SelectSearch) -> list[Drawing]:
     """As `draw_study`, from the importance of each setting."""
-    judged = [Objective(name, DIRECTIONS[name] == "minimize") for name in search.objectives]
+    judged = [Judged(name, DIRECTIONS[name] == "minimize") for name in search.objectives]
     return list(_drawings(trials, shares, search.space, judged))
 
 
 def _drawings(
-    trials: pl.DataFrame, shares: Mapping[str, float], space: Space, judged: Sequence[Objective]
+    trials: pl.DataFrame, shares: Mapping[str, float], space: Space, judged: Sequence[Judged]
 ) -> Iterator[Drawing]:
     complete = trials.filter((pl.col("state") == "complete") & pl.col("value").is_finite())
     if complete.is_empty():
@@ -69,14 +69,14 @@ def _drawings(
 
 
 @styled
-def history(trials: pl.DataFrame, judged: Objective) -> Figure:
+def history(trials: pl.DataFrame, judged: Judged) -> Figure:
     """Value of every trial by its number, and the best of those up to it.
 
     Parameters
     ----------
     trials : polars.DataFrame
         `schema.TRIALS`, at least one complete.
-    judged : Objective
+    judged : Judged
     """
     figure, axes = new_axes(WIDTH, 3.0)
     complete = trials.filter(pl.col("state") == "complete").sort("number")
@@ -108,14 +108,14 @@ def _failures(axes: Axes, numbers: np.ndarray) -> None:
 
 
 @styled
-def pareto(complete: pl.DataFrame, judged: Sequence[Objective]) -> Figure:
+def pareto(complete: pl.DataFrame, judged: Sequence[Judged]) -> Figure:
     """First objective against the second; trials that no other beats in both are joined.
 
     Parameters
     ----------
     complete : polars.DataFrame
         Complete trials of `schema.TRIALS`.
-    judged : sequence of Objective
+    judged : sequence of Judged
         Two.
     """
     figure, axes = new_axes(WIDTH, 3.2)

@@ -66,20 +66,21 @@ class Recorder:
         self._call(lambda ledger: finish(study, self._plan, ledger), wait=LOCK_SECONDS, now=True)
 
     def _call(self, action: Callable[[Ledger], object], wait: float, now: bool) -> None:
-        if not self._settings.enabled:
-            return
+        if self._settings.enabled and not self._patience.call(lambda: self._locked(action, wait), now):
+            self._ledger = None
 
-        def locked() -> None:
+    def _locked(self, action: Callable[[Ledger], object], wait: float) -> None:
+        """Do it while no other process does; where one does for longer than `wait` seconds, leave it to that one."""
+        Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=wait)
+        except Timeout:
+            return
+        try:
             self._ledger = self._ledger or open_ledger(self._settings, STAGE)
             action(self._ledger)
-
-        try:
-            Path(self._lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-            with self._lock.acquire(timeout=wait):
-                if not self._patience.call(locked, now):
-                    self._ledger = None
-        except (Timeout, OSError):
-            return
+        finally:
+            self._lock.release()
 
 
 def sync(study: Study, plan: Plan, ledger: Ledger, seconds: float | None = None) -> int:
@@ -113,26 +114,18 @@ def sync(study: Study, plan: Plan, ledger: Ledger, seconds: float | None = None)
 
 
 def ended(study: Study) -> list[FrozenTrial]:
-    """Trials that are complete, pruned or failed: what the storage says of them does not change any more.
-
-    None as long as trial 0 waits, which is the first to be run: the study is known by its beginning.
-    """
-    trials = study.get_trials(deepcopy=False)
-    begun = bool(trials) and trials[0].state.name != "WAITING"
-    return [trial for trial in trials if begun and trial.state.name in STATUS]
+    """Trials that are complete, pruned or failed: what the storage says of them does not change any more."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in STATUS]
 
 
 def identity(study: Study, plan: Plan) -> dict[str, str]:
-    """Tags that only this study has: its name and its id, as a name may be used again.
-
-    A study that `open_study` did not make has no id; when its trial 0 began takes its place.
-    """
-    return {"study": plan.name, "study.id": str(study.user_attrs.get("id") or _began(study).isoformat())}
+    """Tags that only this study has: its name, and the id that `open_study` gave it, as a name may be used again."""
+    return {"study": plan.name, "study.id": str(study.user_attrs["id"])}
 
 
 def _began(study: Study) -> datetime:
-    first = study.get_trials(deepcopy=False)[0]
-    return first.datetime_start or first.datetime_complete or datetime.fromtimestamp(0)
+    starts = [one.datetime_start for one in study.get_trials(deepcopy=False) if one.datetime_start]
+    return min(starts, default=datetime.now())
 
 
 def open_parent(study: Study, plan: Plan, ledger: Ledger) -> Found:

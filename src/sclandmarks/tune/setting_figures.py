@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from sclandmarks.params import Range, Space
 from sclandmarks.report.style import BLUE, GREY, ORANGE, WIDTH, new_axes, plain, styled
-from sclandmarks.tune.value_axes import LABELS, Objective, scatter, value_axis, value_limits
+from sclandmarks.tune.value_axes import LABELS, Judged, scatter, value_axis, value_limits
 
 ACROSS = 2  # small figures side by side
 
@@ -44,7 +44,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
 
 
 @styled
-def slices(complete: pl.DataFrame, space: Space, judged: Objective) -> Figure:
+def slices(complete: pl.DataFrame, space: Space, judged: Judged) -> Figure:
     """Value against each setting, one small figure a setting; the best trial is ringed.
 
     Parameters
@@ -52,7 +52,7 @@ def slices(complete: pl.DataFrame, space: Space, judged: Objective) -> Figure:
     complete : polars.DataFrame
         Complete trials of `schema.TRIALS`.
     space : dict of str to Range or Choices
-    judged : Objective
+    judged : Judged
     """
     down = -(-len(space) // ACROSS)
     figure = Figure(figsize=(WIDTH * 1.25, 1.75 * down + 0.3), layout="constrained")
@@ -67,7 +67,7 @@ def slices(complete: pl.DataFrame, space: Space, judged: Objective) -> Figure:
 
 
 def _slice(
-    axes: Axes, complete: pl.DataFrame, name: str, dimension: Any, judged: Objective, limits: tuple[float, float]
+    axes: Axes, complete: pl.DataFrame, name: str, dimension: Any, judged: Judged, limits: tuple[float, float]
 ) -> None:
     tried, rows = _tried(complete, name)
     x = places(tried, dimension, spread=True)
@@ -131,7 +131,7 @@ def _word(value: Any) -> str:
 
 
 @styled
-def parallel(complete: pl.DataFrame, space: Space, judged: Objective) -> Figure:
+def parallel(complete: pl.DataFrame, space: Space, judged: Judged) -> Figure:
     """Each trial a line across its settings, the better the darker; a setting that was not tried breaks the line.
 
     Parameters
@@ -139,7 +139,7 @@ def parallel(complete: pl.DataFrame, space: Space, judged: Objective) -> Figure:
     complete : polars.DataFrame
         Complete trials of `schema.TRIALS`.
     space : dict of str to Range or Choices
-    judged : Objective
+    judged : Judged
     """
     figure, axes = new_axes(WIDTH * 1.25, 3.2)
     rows = complete.sort("value", descending=judged.small)

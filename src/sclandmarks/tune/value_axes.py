@@ -16,21 +16,21 @@ PERCENT = {"captured", "explained"}
 FAR = 4.0  # a value further from the best than so many times the median is drawn at the edge
 
 
-class Objective(NamedTuple):
+class Judged(NamedTuple):
     """What a trial is judged by: its name and whether it is to be small."""
 
     name: str
     small: bool
 
 
-def value_limits(values: np.ndarray, judged: Objective) -> tuple[float, float]:
+def value_limits(values: np.ndarray, judged: Judged) -> tuple[float, float]:
     """Ends of an axis that shows the better half well; what is far off is drawn at the edge.
 
     Parameters
     ----------
     values : numpy.ndarray
         Shape (n_trials,), finite.
-    judged : Objective
+    judged : Judged
     """
     sign = 1.0 if judged.small else -1.0
     costs = np.sort(sign * values)
@@ -55,7 +55,7 @@ def scatter(
             axes.plot(x[beyond], np.full(beyond.sum(), edge), marker=triangle, clip_on=False, **style)
 
 
-def value_axis(axis: Any, judged: Objective) -> None:
+def value_axis(axis: Any, judged: Judged) -> None:
     """Give an axis of values few, plain numbers."""
     axis.set_major_locator(MaxNLocator(5))
     if judged.name in PERCENT:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 import polars as pl
@@ -65,6 +66,8 @@ def make_study(plan_of: Callable[..., Plan]) -> Make:
         study = optuna.create_study(
             study_name=plan.name, storage=storage, directions=directions, sampler=sampler, load_if_exists=True
         )
+        if "id" not in study.user_attrs:
+            study.set_user_attr("id", uuid4().hex)
         grow(study, plan, n, files)
         return study, plan
 

@@ -80,8 +80,7 @@ class Store:
     def __init__(self, uri: str, study: optuna.Study) -> None:
         self.client = MlflowClient(uri)
         self.experiment = self.client.get_experiment_by_name("tests").experiment_id
-        own = study.user_attrs.get("id") or study.trials[0].datetime_start.isoformat()
-        self.where = f"tags.`study.id` = '{own}'"
+        self.where = f"tags.`study.id` = '{study.user_attrs['id']}'"
 
     def runs(self, kind: str) -> list[Entity]:
         return list(self.client.search_runs([self.experiment], f"{self.where} and tags.kind = '{kind}'"))

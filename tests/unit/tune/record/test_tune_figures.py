@@ -20,11 +20,11 @@ from sclandmarks.tune.figures import draw, draw_study, history, pareto
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.setting_figures import importances, parallel, places, slices
 from sclandmarks.tune.tables import trials_table
-from sclandmarks.tune.value_axes import Objective, value_limits
+from sclandmarks.tune.value_axes import Judged, value_limits
 
 Make = Callable[..., tuple[optuna.Study, Plan]]
-MSE, SIZE = Objective("mse", True), Objective("n_landmarks", True)
-EXPLAINED = Objective("explained", False)
+MSE, SIZE = Judged("mse", True), Judged("n_landmarks", True)
+EXPLAINED = Judged("explained", False)
 SPACE = {"width": Range(low=16, high=256, log=True), "loss": Choices(choices=("mse", "weighted_mse")),
          "dropout": Range(low=0.0, high=0.5, when={"loss": ("mse",)})}  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_what_is_far_off_stands_at_the_edge() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.booleans())
 def test_limits_hold_the_better_half(values: list[float], small: bool) -> None:
     array = np.array(values)
-    low, high = value_limits(array, Objective("mse", small))
+    low, high = value_limits(array, Judged("mse", small))
     costs = np.sort(array if small else -array)
     better = costs[: (len(costs) + 1) // 2]
     shown = better if small else -better
