@@ -20,7 +20,8 @@ from sclandmarks.params import Params, parse_params
 REPOSITORY = Path(__file__).parents[3]
 sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))  # the quick study
 SHIPPED: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-NETWORK = {"width": 8, "batch_size": 64, "max_epochs": 4, "patience": 4, "learning_rate": 0.01}
+NETWORK = {"method": "paper_network", "width": 8, "depth": 1, "dropout": 0.2, "loss": "mse", "learning_rate": 0.01,
+           "batch_size": 64, "max_epochs": 4, "patience": 4, "seed": 0}  # fmt: skip
 BUDGET = {"trials": 3, "workers": 1, "timeout": None, "trial_timeout": None, "storage": None, "sampler": "random",
           "pruner": "none", "max_retries": 1, "seed": 0}  # fmt: skip
 FIT = BUDGET | {
@@ -39,7 +40,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     values = copy.deepcopy(SHIPPED)
     values["runtime"] = {"device": "cpu", "threads": 1}
     values["panels"]["planted"] = {"selector": "random", "seed": 0}
-    values["predictors"]["network"] |= NETWORK
+    values["predictors"]["network"] = dict(NETWORK)
     values["tune"] |= copy.deepcopy({"fit": FIT, "select": SELECT})
     for key, value in changes.items():
         *sections, last = key.split("__")

@@ -19,7 +19,12 @@ from sclandmarks.tune.plan import Plan, make_plan
 
 SHIPPED = Path(__file__).parents[3] / "params.yaml"
 TEXT = SHIPPED.read_text(encoding="utf-8")
-PREDICTORS = TEXT[TEXT.index("\npredictors:") + 1 : TEXT.index("\nfits:")].rstrip() + "\n"
+PREDICTORS = """# a comment
+predictors:
+  ridge:        {method: ridge}   # another
+  network:      {method: network, width: 48, depth: 1, dropout: 0.3, weight_decay: 1.0, loss: mse,
+                 learning_rate: 1.0e-3, batch_size: 128, max_epochs: 200, patience: 10, seed: 0}
+"""
 NETWORK = ("predictors", "network")
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS = st.one_of(
@@ -64,17 +69,22 @@ def keys_of(lines: str) -> str:
     return re.sub(r": [^,}]+", ": ", lines)
 
 
-def test_the_whole_file_is_valid_and_the_same_but_for_the_two_lines() -> None:
+def test_the_whole_file_is_valid_and_the_same_but_for_the_lines_of_the_entry() -> None:
     values = {"width": 7, "learning_rate": 1e-7, "dropout": 0.12345678901234568, "loss": "weighted_mse"}
     result = edited(TEXT, NETWORK, values)
     assert parse_params(yaml.safe_load(result)).predictors["network"].model_dump().items() >= values.items()
-    pairs = zip(TEXT.splitlines(), result.splitlines(), strict=True)
-    differing = [old for old, new in pairs if old != new]
-    assert differing == PREDICTORS.splitlines()[-2:]
+    pairs = list(zip(TEXT.splitlines(), result.splitlines(), strict=True))
+    first = next(number for number, (old, _) in enumerate(pairs) if old.startswith("  network: "))
+    last = next(number for number, (old, _) in enumerate(pairs) if number >= first and old.endswith("}"))
+    differing = {number for number, (old, new) in enumerate(pairs) if old != new}
+    assert differing
+    assert differing <= set(range(first, last + 1))
+    old, new = ("".join(lines) for lines in zip(*pairs[first : last + 1], strict=True))
+    assert keys_of(old) == keys_of(new)
 
 
-def test_the_diff_on_the_real_settings_is_two_lines() -> None:
-    text = diff(TEXT, edited(TEXT, NETWORK, winner()))
+def test_the_diff_of_a_mapping_on_two_lines() -> None:
+    text = diff(PREDICTORS, edited(PREDICTORS, NETWORK, winner()))
     assert [line for line in text.splitlines() if line[0] in "+-"][2:] == [
         "-  network:      {method: network, width: 48, depth: 1, dropout: 0.3, weight_decay: 1.0, loss: mse,",
         "-                 learning_rate: 1.0e-3, batch_size: 128, max_epochs: 200, patience: 10, seed: 0}",

@@ -70,7 +70,7 @@ def test_the_base_as_a_trial_is_what_the_stage_fits(made: Any) -> None:
     data, settings = LearningData(), params.predictors["network"]
     train, validation = (data.batches(subset, settings) for subset in ("train", "validation"))
     inputs, outputs = data.split_at(read_table(paths.panel("planted"), schema.PANEL)["gene_id"], FOLDER)
-    fitted = PREDICTORS["network"](Task(train, validation, inputs, outputs), settings, Hooks())
+    fitted = PREDICTORS["paper_network"](Task(train, validation, inputs, outputs), settings, Hooks())
     assert outcome.values == (fitted.chosen["validation_mse"],)
     weights = load_model(FOLDER / "model").module.state_dict()
     assert all(torch.equal(weights[name], value) for name, value in fitted.module.state_dict().items())
@@ -168,8 +168,9 @@ def test_a_pruned_trial_leaves_its_curve_and_no_model(made: Any) -> None:
 
 @pytest.mark.usefixtures("workplace")
 def test_a_loss_that_is_not_finite_fails_the_trial(made: Any) -> None:
+    space = {"learning_rate": {"low": 1e-3, "high": 999.0}}
     with pytest.raises(TrainingError, match="finite"):
-        tried(made(), "fit", {"learning_rate": 900.0, "width": 16})
+        tried(made(tune__fit__predictor="paper_linear", tune__fit__space=space), "fit", {"learning_rate": 900.0})
 
 
 @pytest.mark.usefixtures("workplace")

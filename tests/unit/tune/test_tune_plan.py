@@ -46,8 +46,8 @@ FAULTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     ),
     "whole numbers for decimals": (
         "fit",
-        {"tune__fit__space": {"weight_decay": {"low": 0, "high": 1}}},
-        ["tune.fit.space.weight_decay", "decimals, such as 0.0", "0 to 1"],
+        {"tune__fit__space": {"learning_rate": {"low": 1, "high": 2}}},
+        ["tune.fit.space.learning_rate", "decimals, such as 1.0", "1 to 2"],
     ),
     "the base outside": (
         "fit",
