@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SERVED = 300.0  # seconds for which the proxy waits for its server
 CONNECT = 10  # seconds until a server that does not answer is given up at the start
-POOL = {"pool_size": 2, "max_overflow": 2, "pool_recycle": 1800}  # two threads; a dead connection costs one more try
+POOL = {"pool_size": 2, "max_overflow": 2, "pool_recycle": 1800}  # two threads a worker
 LOST = "-c idle_in_transaction_session_timeout=60s"  # a worker frozen in the middle of a write holds its rows no longer
 START = "Start the server, or mend --storage; trials already there are kept."
 
@@ -63,6 +63,12 @@ def open_store(url: str, name: str, folder: Path, workers: int = 1, patience: fl
         How many are going to use it.
     patience, first : float
         Seconds for which a server that went away is waited for: later, and at the first contact.
+
+    Notes
+    -----
+    A worker has two connections to PostgreSQL, and a third while it claims a trial: with the usual 100 connections
+    about 30 workers have room; for more raise `max_connections`, or use the proxy. Where the server has none left,
+    workers wait.
 
     Raises
     ------

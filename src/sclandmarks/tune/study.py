@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -129,7 +130,9 @@ def _sign(study: optuna.Study, plan: Plan) -> None:
     if written.get("schema", SCHEMA) != SCHEMA:
         raise StudyError(f"a study of schema {SCHEMA}", f"schema {written['schema']}", "Use the version that made it.")
     if study.metric_names is None:  # shown by the dashboard
-        study.set_metric_names(list(plan.search.objectives))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(plan.search.objectives))
     identity = written.get("id") or uuid4().hex  # a name may be used again: the record of runs asks for this
     for key, value in (("schema", SCHEMA), ("plan", text), ("id", identity)):
         if written.get(key) != value:

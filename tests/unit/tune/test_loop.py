@@ -82,8 +82,9 @@ def test_the_wrong_number_of_values_fails(tmp_path: Path) -> None:
     assert trial.user_attrs["reason"] == "expected 1 finite value(s), got 1.0, 2.0"
 
 
-def test_the_pruner_stops_bad_trials_at_a_step(tmp_path: Path) -> None:
-    plan = quick_plan(tmp_path, trials=25, pruner="median")
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_the_pruner_stops_bad_trials_at_a_step(tmp_path: Path, pruner: str) -> None:
+    plan = quick_plan(tmp_path, trials=25, pruner=pruner)
     trials = work(plan, Quick(faults={"*": "report"}))
     pruned = [trial for trial in trials if trial.state.name == "PRUNED"]
     assert pruned
