@@ -97,4 +97,4 @@ class Worker:
             log.seek(self._begin)
             lines = log.read().decode(errors="replace").strip().splitlines()
         errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-        return "\n".join(lines[errors[-1] :] if errors else lines[-TOLD:]).rstrip(".") or "nothing"
+        return "\n".join(lines[errors[-1] :] if errors else lines[-TOLD:]) or "nothing"
