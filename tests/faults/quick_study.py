@@ -17,7 +17,7 @@ from sclandmarks.tune.plan import Context, Plan
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, str(Path(__file__)))
-SPACE = {"width": {"low": 1, "high": 64, "log": True}, "dropout": {"low": 0.0, "high": 0.7}}
+SPACE = {"width": {"low": 1, "high": 256, "log": True}, "dropout": {"low": 0.0, "high": 0.7}}
 
 
 class Quick:

@@ -82,7 +82,7 @@ def test_parameters_drawn_before_the_death_are_kept(room: Room) -> None:
     take(room)
     trial = claim(room, DEAD, Silence())
     assert trial is not None
-    width = trial.suggest_int("width", 1, 64, log=True)
+    width = trial.suggest_int("width", 1, 256, log=True)
     take(room)
     assert trials(room)[2].system_attrs["fixed_params"] == {"width": width}
 
