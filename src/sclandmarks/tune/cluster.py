@@ -213,7 +213,7 @@ class _Driver:
         self.asked += 1
 
     def run(self, share: Share, timeout: float | None, command: Sequence[str]) -> Ended:
-        begin, tasks = time.monotonic(), self._start(share, command)
+        begin, tasks = time.monotonic(), [] if self._is_over() else self._start(share, command)
         try:
             while tasks and not self.asked and (timeout is None or time.monotonic() - begin < timeout):
                 done, tasks = self.ray.wait(tasks, timeout=self.timing.record)
@@ -225,7 +225,8 @@ class _Driver:
         finally:
             self._stop(tasks)
             self._look(free=True)
-        return "over" if self._is_over() else "stopped" if self.asked else "timeout"
+        late = bool(tasks) and not self.asked
+        return "over" if self._is_over() else "timeout" if late else "stopped"
 
     def _start(self, share: Share, command: Sequence[str]) -> list[Any]:
         work, given = self.ray.remote(_work), (self.plan.to_json(), share, list(command), asdict(self.timing))
