@@ -96,12 +96,19 @@ class LassoPath(Sized):
 
 
 class GroupLassoPanel(LassoPath):
-    """Ours: the group lasso of a linear network by exact proximal steps, each place with its duality gap."""
+    """Ours: the group lasso of a linear network by exact proximal steps, each place with its duality gap.
+
+    Parameters
+    ----------
+    groups : tuple of str
+        Tokens, each of a group of genes that enters whole, see `select.gene_groups`.
+    """
 
     selector: Literal["group_lasso"]
     seed: Seed
     max_steps: Positive
     tolerance: Annotated[Number, Field(gt=0)]
+    groups: tuple[Token, ...] = ()
 
 
 class GroupLassoNetworkPanel(LassoPath, TrainingParams):

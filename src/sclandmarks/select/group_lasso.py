@@ -16,18 +16,19 @@ from torch import Tensor
 from sclandmarks.learn.task import Hooks, Step
 from sclandmarks.moments import gather
 from sclandmarks.params import GroupLassoPanel
-from sclandmarks.select import prox
 from sclandmarks.select.base import Selected, SelectionTask
+from sclandmarks.select.gene_groups import GeneGroups, find_groups
 from sclandmarks.select.lasso_path import PathRecord, adaptive_scale
-from sclandmarks.select.lasso_solver import Layout, Place, Problem, largest, lay_out, ratios, solve, start
+from sclandmarks.select.lasso_solver import Layout, Place, Problem, lay_out, ratios, solve, start
 
 log = logging.getLogger(__name__)
 
 
 class Walked(NamedTuple):
-    """The end of a path, every place's figures, and the genes that were in at each."""
+    """The end of a path, norms there, every place's figures, and the genes that were in at each."""
 
     place: Place
+    size_R: Tensor
     history: list[Step]
     record: PathRecord
 
@@ -36,47 +37,67 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
     """Walk down the path until enough genes are in, then rank them by group norm.
 
     An adaptive second path starts from the norms of a first one that goes on to twice as many genes.
+
+    Raises
+    ------
+    PanelError
+        If a group names no measured gene, or more genes than the panel holds.
     """
+    groups = find_groups(task, settings)
     layout = lay_out(task, settings, settings.seed)
     scale_G = layout.scale_G
     if settings.adaptive:
         n_first = min(2 * task.n_landmarks, task.genes.height)
-        first = _walk(layout.problem(), settings, n_first, Hooks())
-        scale_G = scale_G * adaptive_scale(_sizes(first.place, task.genes.height))
-    problem = layout.problem(scale_G)
-    walked = _walk(problem, settings, task.n_landmarks, hooks)
+        first = _walk(task, layout.problem(scale_G, groups), settings, n_first, groups, Hooks())
+        scale_G = scale_G * adaptive_scale(_per_gene(task, first.size_R, groups))
+    problem = layout.problem(scale_G, groups)
+    walked = _walk(task, problem, settings, task.n_landmarks, groups, hooks)
     _warn(task, settings, walked.history)
-    size_G = _sizes(walked.place, task.genes.height)
-    panel = walked.record.rank(task, size_G, prox.norms(walked.place.gradient_GH))
+    panel = walked.record.rank(task, walked.size_R, problem.norms(walked.place.gradient_GH), groups)
     last = walked.history[-1].metrics
     facts = {name: last[name] for name in ("gap", "n_active", "lambda_ratio")}
     if settings.refit:
-        facts |= _refit(task, layout, walked.place, scale_G)
+        facts |= _refit(task, layout, walked.place, scale_G, groups)
     return Selected(panel, walked.history, facts, walked.record.table(task.genes))
 
 
-def _sizes(place: Place, n_genes: int) -> Tensor:
-    size_G = torch.zeros(n_genes, device=place.W_AH.device)
-    size_G[place.active] = prox.norms(place.W_AH)
-    return size_G
+def _per_gene(task: SelectionTask, size_R: Tensor, groups: GeneGroups | None) -> Tensor:
+    return size_R if groups is None else groups.per_gene(size_R, task.genes.height)
 
 
-def _walk(problem: Problem, settings: GroupLassoPanel, n_genes: int, hooks: Hooks) -> Walked:
+def _sizes(problem: Problem, place: Place) -> Tensor:
+    """Norm of every row, of its group where there are groups."""
+    size_R = torch.zeros(len(problem.C_GH), device=place.W_AH.device)
+    size_R[place.active] = problem.norms(place.W_AH, place.active)
+    return size_R
+
+
+def _walk(
+    task: SelectionTask,
+    problem: Problem,
+    settings: GroupLassoPanel,
+    n_genes: int,
+    groups: GeneGroups | None,
+    hooks: Hooks,
+) -> Walked:
     """Down the path until `n_genes` genes are in."""
-    place, strength = start(problem), largest(problem.C_GH)
-    walked = Walked(place, [], PathRecord(len(problem.C_GH)))
+    place, strength = start(problem), problem.largest()
+    walked = Walked(place, _sizes(problem, place), [], PathRecord(task.genes.height))
     for step, ratio in enumerate(ratios(settings)):
         place = solve(problem, ratio * strength, place, settings.max_steps, settings.tolerance)
-        walked.record.note(step, ratio, _sizes(place, len(problem.C_GH)))
-        walked.history.append(_step(step, ratio, place, problem.constant))
+        size_R = _sizes(problem, place)
+        size_G = _per_gene(task, size_R, groups)
+        walked.record.note(step, ratio, size_G)
+        walked.history.append(_step(step, ratio, place, problem.constant, int((size_G > 0).sum())))
         hooks.on_epoch(walked.history[-1].metrics, step)
-        if len(place.active) >= n_genes and settings.lambda_ratio is None:
+        walked = walked._replace(place=place, size_R=size_R)
+        if walked.history[-1].metrics["n_active"] >= n_genes and settings.lambda_ratio is None:
             break
-    return walked._replace(place=place)
+    return walked
 
 
-def _step(step: int, ratio: float, place: Place, constant: float) -> Step:
-    figures = {"lambda_ratio": ratio, "n_active": float(len(place.active)), "gap": place.gap / constant}
+def _step(step: int, ratio: float, place: Place, constant: float, n_active: int) -> Step:
+    figures = {"lambda_ratio": ratio, "n_active": float(n_active), "gap": place.gap / constant}
     return Step(step, figures | {"iterations": float(place.n_iterations)})
 
 
@@ -90,12 +111,14 @@ def _warn(task: SelectionTask, settings: GroupLassoPanel, history: list[Step]) -
         )
 
 
-def _refit(task: SelectionTask, layout: Layout, place: Place, scale_G: Tensor) -> dict[str, float]:
+def _refit(
+    task: SelectionTask, layout: Layout, place: Place, scale_G: Tensor, groups: GeneGroups | None
+) -> dict[str, float]:
     """Held-back error of the weights on the path, and of least squares on the same genes.
 
     Both as parts of the variance along the axes, of the held-back cells around their own mean.
     """
-    genes = place.active
+    genes = place.active if groups is None else groups.gene_R.to(place.active.device)[place.active]
     S_AA, C_AH = (matrix[genes].double() for matrix in (layout.S_GG[:, genes], layout.S_GG @ layout.axes_GH))
     free_AH = torch.linalg.lstsq(S_AA, C_AH, driver="gelsd").solution if len(genes) else C_AH
     every = torch.arange(task.genes.height)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sclandmarks import schema
 from sclandmarks.select.base import SelectionTask, rank_genes
+from sclandmarks.select.gene_groups import GeneGroups
 
 
 class PathRecord:
@@ -42,7 +43,9 @@ class PathRecord:
             frames.append(frame.with_columns(norm, step=pl.lit(step), lambda_ratio=pl.lit(ratio)))
         return schema.ordered(pl.concat(frames), schema.PANEL_PATH) if frames else schema.PANEL_PATH.empty()
 
-    def rank(self, task: SelectionTask, size_G: Tensor, nearness_G: Tensor) -> pl.DataFrame:
+    def rank(
+        self, task: SelectionTask, size_G: Tensor, nearness_G: Tensor, groups: GeneGroups | None = None
+    ) -> pl.DataFrame:
         """Active genes by norm; should the path end early, the others follow by how near they are to entering.
 
         Parameters
@@ -52,10 +55,15 @@ class PathRecord:
             Norms at the end.
         nearness_G : torch.Tensor, shape (n_genes,)
             Norms of the gradients at the end.
+        groups : GeneGroups, optional
+            Each is taken whole or left out; both norms are then of its rows.
         """
         size_G, nearness_G = size_G.detach().cpu(), nearness_G.detach().cpu()
         key_G = torch.where(size_G > 0, size_G + nearness_G.max(), nearness_G)
-        order = torch.argsort(key_G, descending=True, stable=True)[: task.n_landmarks].tolist()
+        if groups is None:
+            order = torch.argsort(key_G, descending=True, stable=True)[: task.n_landmarks].tolist()
+        else:
+            order, size_G = groups.whole(key_G, task.n_landmarks), groups.per_gene(size_G, task.genes.height)
         scores = [float(size_G[gene]) for gene in order]
         return rank_genes(task.genes, order, scores, [_reason(float(self.entered_G[gene])) for gene in order])
 

@@ -19,17 +19,35 @@ from sclandmarks.moments import gather
 from sclandmarks.params import LassoPath
 from sclandmarks.select import prox
 from sclandmarks.select.base import SelectionTask
+from sclandmarks.select.gene_groups import GeneGroups
 
 SMALLEST = 1e-5  # of lambda_max: where a path ends at the latest
 MAX_PLACES = 2000
+BEYOND = 1 + 1e-6  # rounding in float32
 
 
 class Problem(NamedTuple):
-    """The smooth part 1/2 tr(W' S W) - tr(W' C) + constant / 2, all divided by the number of cells."""
+    """The smooth part 1/2 tr(W' S W) - tr(W' C) + constant / 2, all divided by the number of cells.
+
+    `group_G` numbers the group of every gene (row), from 0; without it each is its own.
+    """
 
     S_GG: Tensor
     C_GH: Tensor
     constant: float
+    group_G: Tensor | None = None
+
+    def norms(self, W_AH: Tensor, members: Tensor | None = None) -> Tensor:
+        """Norm of the group of each row, divided by the root of its size; `members` are the rows, whole groups."""
+        if self.group_G is None:
+            return prox.norms(W_AH)
+        group_A = self.group_G if members is None else self.group_G[members]
+        square_R = torch.zeros(int(self.group_G.max()) + 1).to(W_AH).index_add(0, group_A, W_AH.square().sum(1))
+        return (square_R / torch.bincount(self.group_G).to(W_AH)).sqrt()[group_A]
+
+    def largest(self) -> float:
+        """Smallest strength that keeps every group out."""
+        return float(self.norms(self.C_GH).max()) * BEYOND
 
     def gradient(self, W_AH: Tensor, active: Tensor) -> Tensor:
         """Gradient at weights that are zero outside `active`, shape (n_genes, width)."""
@@ -54,14 +72,18 @@ class Layout(NamedTuple):
     scale_G: Tensor
     axes_GH: Tensor
 
-    def problem(self, scale_G: Tensor | None = None) -> Problem:
-        """The problem of genes scaled by `scale_G`, by default by the layout's own."""
+    def problem(self, scale_G: Tensor | None = None, groups: GeneGroups | None = None) -> Problem:
+        """The problem of genes scaled by `scale_G`, by default by the layout's own; rows as the groups say."""
         scale_G = self.scale_G if scale_G is None else scale_G
         C_GH = self.S_GG @ self.axes_GH
         constant = float((self.axes_GH * C_GH).sum(dtype=torch.float64))
         plain = bool((scale_G == 1).all())
         S_GG = self.S_GG if plain else self.S_GG * scale_G * scale_G.unsqueeze(1)
-        return Problem(S_GG, C_GH * scale_G.unsqueeze(1), constant)
+        C_GH = C_GH * scale_G.unsqueeze(1)
+        if groups is None:
+            return Problem(S_GG, C_GH, constant)
+        gene_R, group_R = (part.to(S_GG.device) for part in groups)
+        return Problem(S_GG[gene_R][:, gene_R], C_GH[gene_R], constant, group_R)
 
 
 def lay_out(task: SelectionTask, settings: LassoPath, seed: int) -> Layout:
@@ -86,8 +108,8 @@ def _principal_axes(S_GG: Tensor, width: int, seed: int) -> Tensor:
 
 
 def largest(gradient_GH: Tensor) -> float:
-    """Smallest strength that keeps every gene out, beyond rounding in float32, from the gradient at W = 0."""
-    return float(prox.norms(gradient_GH).max()) * (1 + 1e-6)
+    """Smallest strength that keeps every single gene out, from the gradient at W = 0."""
+    return float(prox.norms(gradient_GH).max()) * BEYOND
 
 
 def ratios(settings: LassoPath) -> list[float]:
@@ -117,20 +139,20 @@ def solve(problem: Problem, strength: float, warm: Place, max_steps: int, tolera
     """
     W_GH = torch.zeros_like(problem.C_GH)
     W_GH[warm.active] = warm.W_AH
-    sizes = prox.norms(warm.gradient_GH)
-    working = (sizes >= 2 * strength - float(sizes.max())) & (sizes >= 0.5 * strength) | (prox.norms(W_GH) > 0)
+    sizes = problem.norms(warm.gradient_GH)
+    working = (sizes >= 2 * strength - float(sizes.max())) & (sizes >= 0.5 * strength) | (problem.norms(W_GH) > 0)
     total = 0
     while True:
         members = torch.nonzero(working).squeeze(1)
         W_AH, used = _fista(problem, strength, W_GH[members], members, max_steps, tolerance)
         total += used
-        kept = prox.norms(W_AH) > 0
+        kept = problem.norms(W_AH, members) > 0
         active, W_AH = members[kept], W_AH[kept]
         gradient_GH = problem.gradient(W_AH, active)
         gap = duality_gap(problem, strength, W_AH, active, gradient_GH)
         W_GH.zero_()
         W_GH[active] = W_AH
-        violators = ~working & (prox.norms(gradient_GH) > strength * (1 + 1e-4))
+        violators = ~working & (problem.norms(gradient_GH) > strength * (1 + 1e-4))
         if gap <= tolerance * problem.constant or (not violators.any() and total >= 5 * max_steps):
             return Place(active, W_AH, gradient_GH, gap, total)
         working |= violators
@@ -144,7 +166,8 @@ def _fista(
     rate = 1 / _largest_eigenvalue(S_AA)
     V_AH, momentum = W_AH, 1.0
     for step in range(1, max_steps + 1):
-        new_AH = prox.prox(V_AH - rate * (S_AA @ V_AH - C_AH), rate * strength)
+        moved_AH = V_AH - rate * (S_AA @ V_AH - C_AH)
+        new_AH = prox.prox(moved_AH, rate * strength, problem.norms(moved_AH, members))
         change_AH = new_AH - W_AH
         if float(((V_AH - new_AH) * change_AH).sum()) > 0:
             momentum = 1.0
@@ -172,7 +195,7 @@ def duality_gap(problem: Problem, strength: float, W_AH: Tensor, active: Tensor,
     inner = float((W_AH * problem.C_GH[active]).sum(dtype=torch.float64))
     fitted = float((W_AH * (gradient_GH[active] + problem.C_GH[active])).sum(dtype=torch.float64))
     residual = problem.constant - 2 * inner + fitted
-    primal = residual / 2 + prox.value(W_AH, strength)
-    scale = min(1.0, strength / max(float(prox.norms(gradient_GH).max()), 1e-30))
+    primal = residual / 2 + strength * float(problem.norms(W_AH, active).sum(dtype=torch.float64))
+    scale = min(1.0, strength / max(float(problem.norms(gradient_GH).max()), 1e-30))
     dual = scale * (problem.constant - inner) - scale**2 * residual / 2
     return primal - dual

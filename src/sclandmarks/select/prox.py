@@ -17,7 +17,7 @@ def value(W_GH: Tensor, strength: float) -> float:
     return strength * float(norms(W_GH).sum(dtype=torch.float64))
 
 
-def prox(W_GH: Tensor, threshold: float | Tensor) -> Tensor:
+def prox(W_GH: Tensor, threshold: float | Tensor, size_G: Tensor | None = None) -> Tensor:
     """Group soft threshold: W_g <- max(0, 1 - threshold / |W_g|) W_g, which gives exact zeros.
 
     Parameters
@@ -26,12 +26,14 @@ def prox(W_GH: Tensor, threshold: float | Tensor) -> Tensor:
         One group a row.
     threshold : float or torch.Tensor, shape (n_genes, 1)
         Step size times penalty strength, in the units of W.
+    size_G : torch.Tensor, shape (n_genes,), optional
+        |W_g|, where it is not the norm of the row: of groups of several genes.
 
     References
     ----------
     Yuan and Lin, JRSS B 2006, doi:10.1111/j.1467-9868.2005.00532.x
     """
-    size_G1 = norms(W_GH).unsqueeze(1)
+    size_G1 = (norms(W_GH) if size_G is None else size_G).unsqueeze(1)
     return W_GH * torch.where(size_G1 > threshold, 1 - threshold / size_G1, torch.zeros_like(size_G1))
 
 
