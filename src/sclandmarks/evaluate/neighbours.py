@@ -31,7 +31,7 @@ def best_landmarks(panel: str, cells: Batches, inputs: Tensor, outputs: Tensor, 
     """
     moments = gather(cells.in_order(), inputs, dtype=torch.float32)
     root_G = _scatter(cells, moments).sqrt().float()
-    r_LT = moments.S_LG[:, outputs] / torch.outer(root_G[inputs], root_G[outputs])
+    r_LT = (moments.S_LG[:, outputs] / torch.outer(root_G[inputs], root_G[outputs])).clamp(-1, 1)  # float32 passes 1
     strength_T, place_T = r_LT.nan_to_num(0, 0, 0).abs().max(dim=0)
     known_T = pl.Series((strength_T > 0).numpy())
     r_T = pl.Series(r_LT[place_T, torch.arange(len(outputs))].double().numpy())

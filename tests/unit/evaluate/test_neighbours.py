@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from sclandmarks import schema
 from sclandmarks.evaluate.neighbours import best_landmarks
@@ -35,3 +36,15 @@ def test_a_constant_gene_has_no_neighbour_and_is_none(make_matrix: MatrixMaker) 
     rows = best_landmarks("p", cells, torch.tensor([3, 4]), torch.tensor([0, 1, 2]), genes)
     assert rows["landmark_id"].to_list() == ["g4", None, "g4"]
     assert rows["r"].is_null().to_list() == [False, True, False]
+
+
+def test_a_copy_of_a_landmark_is_no_nearer_than_1(make_matrix: MatrixMaker) -> None:
+    """Sums in float32 of two equal genes pass each other."""
+    rng = np.random.default_rng(0)
+    half_CG = np.log1p(rng.poisson(3, (400, 60))).astype(np.float32)
+    genes = make_matrix(2, 120).genes
+    cells = MemoryBatches(sparse.csr_matrix(np.hstack([half_CG, half_CG])), 64)
+    rows = best_landmarks("p", cells, torch.arange(60), torch.arange(60, 120), genes)
+    assert rows["landmark_id"].to_list() == [f"g{i}" for i in range(60)]
+    np.testing.assert_allclose(rows["r"], 1, atol=1e-5)
+    assert rows["r"].max() <= 1
