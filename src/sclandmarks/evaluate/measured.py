@@ -17,7 +17,7 @@ from sclandmarks.evaluate.clusters import Space, principal_space
 from sclandmarks.evaluate.figures import Pooled
 from sclandmarks.evaluate.kept import GeneRanks, Kept
 from sclandmarks.evaluate.levels import level_edges
-from sclandmarks.evaluate.noise import NoiseFloor, group_floors, noise_floor
+from sclandmarks.evaluate.noise import NoiseFloor, group_floors, group_labels, group_of, noise_floor
 from sclandmarks.evaluate.targets import ALL, COMMON, BoolArray, TargetSets
 from sclandmarks.matrix import Batches
 from sclandmarks.moments import gene_means
@@ -25,7 +25,6 @@ from sclandmarks.params import NoiseParams, PrepareParams
 
 FloatArray = NDArray[np.float64]
 TypeName = tuple[str, str]
-SEPARATOR = "\0"
 
 
 @dataclass(frozen=True)
@@ -145,10 +144,8 @@ def estimate_floors(
     """
     how = (prepare.scale, prepare.log_base, noise.n_repeats, noise.seed)
     whole = noise_floor(counts.in_order(), *how, weights_NC)
-    kinds = cells.select(pl.concat_str("dataset", "cell_type", separator=SEPARATOR)).to_series().to_list()
     types = {}
-    for name, floor in group_floors(counts, kinds, *how, weights_NC):
+    for name, floor in group_floors(counts, group_labels(cells), *how, weights_NC):
         pooled_N = floor.floor_NG[:, common_G].sum(axis=1, dtype=np.float64)
-        dataset, _, kind = name.partition(SEPARATOR)
-        types[dataset, kind] = Pooled(float(floor.floor_G[common_G].sum()), pooled_N)
+        types[group_of(name)] = Pooled(float(floor.floor_G[common_G].sum()), pooled_N)
     return Floors(whole, types)

@@ -14,6 +14,7 @@ from sclandmarks.evaluate.noise import (
     NoiseFloor,
     group_floors,
     group_labels,
+    group_of,
     noise_floor,
     noise_per_gene,
     noise_rows,
@@ -37,6 +38,7 @@ def test_rows_of_the_whole_and_of_types() -> None:
     groups = group_floors(MemoryBatches(COUNTS), labels, 1e4, 10, 3, 0, resample_weights(90, 50, 0))
     table = schema.check(noise_rows([(WHOLE, found), *groups], genes, 0.9), schema.NOISE)
     assert table.select("dataset", "cell_type").rows() == [("all", "all"), ("d", "x"), ("d", "y")]
+    assert [group_of(label) for label in dict.fromkeys(labels)] == [("d", "x"), ("d", "y")]
     assert table["n_cells"].to_list() == [90, 40, 50]
     assert table["n_genes"].to_list() == [2, 2, 2]
     row = table.row(0, named=True)

@@ -10,7 +10,7 @@ from sclandmarks.evaluate.noise.captured import (
     captured_interval,
 )
 from sclandmarks.evaluate.noise.floor import NoiseFloor, group_floors, noise_floor
-from sclandmarks.evaluate.noise.tables import WHOLE, group_labels, noise_per_gene, noise_rows
+from sclandmarks.evaluate.noise.tables import WHOLE, group_labels, group_of, noise_per_gene, noise_rows
 from sclandmarks.evaluate.noise.thinning import Thinning, log_values, thin
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "captured_interval",
     "group_floors",
     "group_labels",
+    "group_of",
     "log_values",
     "noise_floor",
     "noise_per_gene",

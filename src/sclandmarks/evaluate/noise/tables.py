@@ -22,6 +22,12 @@ def group_labels(cells: pl.DataFrame) -> list[str]:
     ]
 
 
+def group_of(label: str) -> tuple[str, str]:
+    """Data set and cell type of a label; the cell type is empty where the label is a data set alone, or `all`."""
+    dataset, _, cell_type = label.partition(SEPARATOR)
+    return dataset, cell_type
+
+
 def noise_rows(
     floors: Iterable[tuple[str, NoiseFloor]], genes: NDArray[np.int64] | None, confidence: float
 ) -> pl.DataFrame:
@@ -42,7 +48,7 @@ def noise_rows(
 
 
 def _noise_row(name: str, found: NoiseFloor, genes: NDArray[np.int64] | None, confidence: float) -> dict[str, object]:
-    dataset, _, cell_type = name.partition(SEPARATOR)
+    dataset, cell_type = group_of(name)
     floor, explainable = found.floor_mse(genes, confidence), found.explainable(genes, confidence)
     return {
         "dataset": dataset,
