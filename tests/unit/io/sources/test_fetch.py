@@ -9,11 +9,10 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -163,53 +162,42 @@ def test_no_network_says_what_to_do(links: Path, tmp_path: Path, monkeypatch: py
     assert "secret" not in str(caught.value)
 
 
-class Server:
+class Index:
     """A package index over HTTP that counts downloads, and stalls in the middle of the first `n_stalls`."""
 
-    def __init__(self, archive: Path, n_stalls: int = 0) -> None:
-        content, self.n_downloads = archive.read_bytes(), 0
-        outer = self
+    def __init__(self, archive: Path, n_stalls: int) -> None:
+        self.name, self.content, self.n_stalls, self.n_downloads = archive.name, archive.read_bytes(), n_stalls, 0
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                is_page = self.path == "/simple/tinycounts/"
-                body = f'<a href="/files/{archive.name}">{archive.name}</a>'.encode() if is_page else content
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html" if is_page else "application/octet-stream")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if not is_page:
-                    outer.n_downloads += 1
-                    self.wfile.write(body[: len(body) // 2])
-                    self.wfile.flush()
-                    time.sleep(60 if outer.n_downloads <= n_stalls else 0.3)
-                    body = body[len(body) // 2 :]
-                self.wfile.write(body)
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        is_page = request.path == "/simple/tinycounts/"
+        body = f'<a href="/files/{self.name}">{self.name}</a>'.encode() if is_page else self.content
+        request.send_response(200)
+        request.send_header("Content-Type", "text/html" if is_page else "application/octet-stream")
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if not is_page:
+            self.n_downloads += 1
+            request.wfile.write(body[: len(body) // 2])
+            request.wfile.flush()
+            time.sleep(60 if self.n_downloads <= self.n_stalls else 0.3)
+            body = body[len(body) // 2 :]
+        request.wfile.write(body)
 
-            def log_message(self, *args: object) -> None:
-                pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}/simple"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+Start = Callable[..., Index]
 
 
 @pytest.fixture
-def serve(links: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
-    made: list[Server] = []
-
-    class Made(Server):
-        def __init__(self, archive: Path, n_stalls: int = 0) -> None:
-            super().__init__(archive, n_stalls)
-            made.append(self)
-            monkeypatch.setenv("PIP_INDEX_URL", self.url)
-
+def serve(links: Path, monkeypatch: pytest.MonkeyPatch, loopback: Any) -> Start:
+    """Start an index of an archive; pip is told of it."""
     monkeypatch.delenv("PIP_FIND_LINKS")
-    yield Made
-    for server in made:
-        server.http.shutdown()
-        server.http.server_close()
+
+    def start(archive: Path, n_stalls: int = 0) -> Index:
+        index = Index(archive, n_stalls)
+        monkeypatch.setenv("PIP_INDEX_URL", f"{loopback(index.answer)}/simple")
+        return index
+
+    return start
 
 
 def in_a_process(source: PypiSource, tmp_path: Path, name: str) -> subprocess.Popen[bytes]:
@@ -223,7 +211,7 @@ def in_a_process(source: PypiSource, tmp_path: Path, name: str) -> subprocess.Po
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=environment)
 
 
-def test_a_killed_download_leaves_nothing_that_matters(links: Path, tmp_path: Path, serve: type[Server]) -> None:
+def test_a_killed_download_leaves_nothing_that_matters(links: Path, tmp_path: Path, serve: Start) -> None:
     source = source_of(links / SDIST)
     serve(links / SDIST, n_stalls=1)
     process = in_a_process(source, tmp_path, "killed")
@@ -239,7 +227,7 @@ def test_a_killed_download_leaves_nothing_that_matters(links: Path, tmp_path: Pa
     assert not list(folder.glob(".*.part"))
 
 
-def test_two_processes_download_once_and_both_are_right(links: Path, tmp_path: Path, serve: type[Server]) -> None:
+def test_two_processes_download_once_and_both_are_right(links: Path, tmp_path: Path, serve: Start) -> None:
     source, server = source_of(links / SDIST), serve(links / SDIST)
     processes = [in_a_process(source, tmp_path, name) for name in ("one", "two")]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
@@ -255,42 +243,29 @@ AT_ONCE = Patience(sleep=lambda _: None)
 class Web:
     """A server that has some files, and knows which it was asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, loopback: Any) -> None:
         self.files, self.asked, self.agents, self.delay = {"/counts.csv": COUNTS}, [], [], 0.0
-        outer = self
+        self.root = loopback(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                outer.agents.append(self.headers["User-Agent"])
-                content = outer.files.get(self.path)
-                time.sleep(outer.delay)
-                self.send_response(404 if content is None else 200)
-                self.send_header("Content-Length", str(len(content or b"")))
-                self.end_headers()
-                self.wfile.write(content or b"")
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.root = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked.append(request.path)
+        self.agents.append(request.headers["User-Agent"])
+        content = self.files.get(request.path)
+        time.sleep(self.delay)
+        request.send_response(404 if content is None else 200)
+        request.send_header("Content-Length", str(len(content or b"")))
+        request.end_headers()
+        request.wfile.write(content or b"")
 
     def source(self, path: str = "/counts.csv", **values: Any) -> UrlSource:
         return UrlSource.model_validate({"kind": "url", "url": self.root + path} | values)
 
 
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Web]:
+def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, loopback: Any) -> Web:
     """The server; the working directory is empty."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.chdir(tmp_path)
-    made = Web()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+    return Web(loopback)
 
 
 def get(source: UrlSource) -> dict[str, Path]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import random
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -275,30 +275,19 @@ def test_annotations_of_seven_columns_or_four(tmp_path: Path) -> None:
 class Site:
     """A server of PanglaoDB's form: it has one sample, and turns away what is no browser."""
 
-    def __init__(self) -> None:
+    def __init__(self, loopback: Any) -> None:
         self.files = {"counts": WORKSPACE, "clusters": CLUSTERS, "annotations": PAGE}
         self.content = {role: path.read_bytes() for role, path in self.files.items()}
-        self.n_requests = 0
-        outer = self
+        self.n_requests, self.root = 0, loopback(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.n_requests += 1
-                known = {url: role for role, url in addresses("", "SRA692557", "SRS4245406").items()}
-                is_browser = self.headers["User-Agent"].startswith("Mozilla/5.0")
-                found = is_browser and self.path in known
-                body = outer.content[known[self.path]] if found else b"not for you"
-                self.send_response(200 if found else 403)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.root = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.n_requests += 1
+        known = {url: role for role, url in addresses("", "SRA692557", "SRS4245406").items()}
+        is_browser = request.headers["User-Agent"].startswith("Mozilla/5.0")
+        found = is_browser and request.path in known
+        request.send_response(200 if found else 403)
+        request.end_headers()
+        request.wfile.write(self.content[known[request.path]] if found else b"not for you")
 
     def get(self, **changes: str) -> dict[str, Path]:
         values = {"kind": "panglaodb", "sra": "SRA692557", "srs": "SRS4245406", "base_url": self.root} | changes
@@ -310,13 +299,9 @@ class Site:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, loopback: Any) -> Site:
     monkeypatch.chdir(tmp_path)
-    made = Site()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+    return Site(loopback)
 
 
 @shared
