@@ -128,6 +128,11 @@ def test_the_last_sign_is_the_last_write(searched: tuple[optuna.Study, Plan]) ->
     assert status_of(study, plan).seen == datetime.fromtimestamp(2e9, UTC)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_study_is_begun_without_a_warning(workplace: Path, made: Any) -> None:
+    begun(made())
+
+
 def test_an_empty_study_has_a_status_and_no_best(workplace: Path, made: Any) -> None:
     study, plan = begun(made())
     assert "best      none yet" in said("status")
