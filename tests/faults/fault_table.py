@@ -169,7 +169,7 @@ def launch_twice(root: Path, trials: int, times: int) -> Fault:
 
 def bad_trials(root: Path, trials: int) -> Fault:
     """Trials that return NaN, raise, and never end."""
-    plan = quick_plan(root, trials, trial_timeout=1.0)
+    plan = quick_plan(root, trials, trial_timeout=3.0)
     faults = {"1": "nan", "2": "raise", "3": "hang", "5": "hang", "6": "nan", "7": "raise"}
     run("quick_launch.py", plan, quick={"faults": faults})
     return Fault("NaN, raises, never ends", len(faults), plan, audit(plan))

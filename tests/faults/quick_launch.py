@@ -1,6 +1,7 @@
 """Run as a script: a launcher of a quick study, `quick_launch.py PLAN.json [TIMEOUT]`; prints how it ended.
 
-With RECORD in the environment, the address of a database, trials are recorded there as runs.
+With RECORD in the environment, the address of a database, trials are recorded there as runs; STOP are the seconds that
+workers get to stop.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from quick_study import COMMAND
@@ -26,7 +28,8 @@ def main(file: str, timeout: str | None = None) -> None:
     """Run the plan of a file."""
     plan = Plan.from_json(Path(file).read_text())
     slots = [Slot(index) for index in range(plan.workers)]
-    print(launch(plan, timeout and float(timeout), slots, _recording(plan), COMMAND, QUICK_TIMING))
+    timing = replace(QUICK_TIMING, stop=float(os.environ.get("STOP", QUICK_TIMING.stop)))
+    print(launch(plan, timeout and float(timeout), slots, _recording(plan), COMMAND, timing))
 
 
 def _recording(plan: Plan) -> Callable[[], None]:

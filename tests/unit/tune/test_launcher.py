@@ -117,7 +117,7 @@ def test_the_timeout_stops_workers_as_ctrl_c_does(tmp_path: Path, monkeypatch: p
 
 def test_a_second_ctrl_c_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
     plan = quick_plan(tmp_path, trials=2)
-    with fault_table.start("quick_launch.py", plan, quick={"faults": {"*": "hang"}}) as launcher:
+    with fault_table.start("quick_launch.py", plan, quick={"faults": {"*": "hang"}}, STOP="300") as launcher:
         fault_table.wait_until(lambda: fault_table.is_at_work(plan))
         for trial in read_study(plan).trials:
             if worker := trial.user_attrs.get("worker"):
@@ -126,7 +126,7 @@ def test_a_second_ctrl_c_ends_workers_that_do_not_listen(tmp_path: Path) -> None
         time.sleep(0.5)
         assert launcher.poll() is None
         launcher.send_signal(signal.SIGINT)
-        out, told = launcher.communicate(timeout=4)
+        out, told = launcher.communicate(timeout=60)
     assert out.strip() == "stopped", told
     assert not any(is_alive(trial.user_attrs.get("worker", {})) for trial in read_study(plan).trials)
     repeats = [trial for trial in read_study(plan).trials if "retry_of" in trial.user_attrs]
