@@ -129,7 +129,7 @@ class ResidualLearner(NetworkLearner):
             return self.loss(codes_EBR @ self.network.B_RT + self.network.bias, y_BT)
         left_BT = y_BT - self.network.bias
         want_BR = left_BT @ self.network.B_RT.T
-        rest = left_BT.square().sum() - want_BR.square().sum()
+        rest = torch.linalg.vector_norm(left_BT).square() - want_BR.square().sum()
         return ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
 
     @torch.no_grad()

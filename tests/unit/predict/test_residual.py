@@ -90,7 +90,7 @@ def test_inputs_and_outputs_of_the_members_have_a_common_scale(task: Task) -> No
     x_CL, y_CT = next(task.pairs([task.train.X_CG]))
     assert float(((x_CL - module.center) * module.scale).square().mean()) == pytest.approx(1, rel=1e-4)
     left_CR = (y_CT - module.bias) @ module.B_RT.T - (x_CL - module.center) @ module.A_LR
-    assert float(module.unit) == pytest.approx(float(left_CR.square().mean().sqrt()), rel=1e-4)
+    assert float(module.unit) == pytest.approx(float(left_CR.detach().square().mean().sqrt()), rel=1e-4)
 
 
 def test_where_nothing_learned_is_better_it_is_the_start(task: Task) -> None:
