@@ -130,7 +130,8 @@ class ResidualLearner(NetworkLearner):
         left_BT = y_BT - self.network.bias
         want_BR = left_BT @ self.network.B_RT.T
         rest = torch.linalg.vector_norm(left_BT).square() - want_BR.square().sum()
-        return ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
+        mean: Tensor = ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
+        return mean
 
     @torch.no_grad()
     def after_step(self) -> None:
