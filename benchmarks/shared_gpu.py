@@ -69,13 +69,13 @@ def work(slot: Slot, seconds: float, width: int, go: Path) -> None:
     torch.set_flush_denormal(True)
     made, settings = made_task(128), network(width=width)
     task = Task(made.train, made.validation, made.inputs, made.outputs, device)
-    PREDICTORS["network"](task, network(width=width, max_epochs=1), Hooks())
+    PREDICTORS["paper_network"](task, network(width=width, max_epochs=1), Hooks())
     (go.parent / f"ready-{slot.index}").touch()
     while not go.exists():
         time.sleep(0.05)
     begin, trials = time.perf_counter(), 0
     while time.perf_counter() - begin < seconds:
-        PREDICTORS["network"](task, settings, Hooks())
+        PREDICTORS["paper_network"](task, settings, Hooks())
         trials += 1
     took, peak = time.perf_counter() - begin, meter.stop()
     print(json.dumps({"trials": trials, "seconds": took, "reserved": peak.reserved, "context": peak.context}))

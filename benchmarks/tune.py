@@ -25,7 +25,7 @@ from scipy import sparse
 
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import FitSearch, NetworkPredictor, load_params
+from sclandmarks.params import FitSearch, PaperNetworkPredictor, load_params
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.tune.batched import fit_together
 from sclandmarks.tune.launcher import launch
@@ -52,10 +52,10 @@ def made_task(batch_size: int) -> Task:
     return Task(*batches, *split_genes(N_GENES, list(range(N_LANDMARKS))))
 
 
-def network(**changes: Any) -> NetworkPredictor:
-    """The network of params.yaml, of a fixed number of epochs."""
-    base = load_params(ROOT / "params.yaml").predictors["network"].model_dump()
-    return NetworkPredictor.model_validate({**base, "max_epochs": EPOCHS, "patience": EPOCHS, **changes})
+def network(**changes: Any) -> PaperNetworkPredictor:
+    """The study's network of params.yaml, of a fixed number of epochs."""
+    base = load_params(ROOT / "params.yaml").predictors["paper_network"].model_dump()
+    return PaperNetworkPredictor.model_validate({**base, "max_epochs": EPOCHS, "patience": EPOCHS, **changes})
 
 
 class Nothing:
@@ -78,7 +78,7 @@ class Training:
 
     def __call__(self, settings: Mapping[str, Any], report: Report, folder: Path) -> Outcome:
         """Fit."""
-        fitted = PREDICTORS["network"](self.task, network(**settings), Hooks())
+        fitted = PREDICTORS["paper_network"](self.task, network(**settings), Hooks())
         return Outcome((float(fitted.chosen["validation_mse"]),))
 
 
@@ -95,7 +95,7 @@ def made_plan(folder: Path, trials: int, workers: int, sampler: str = "random") 
         trials=trials,
         workers=workers,
         search=FitSearch.model_validate(search),
-        base=params.predictors["network"],
+        base=params.predictors["paper_network"],
         n_landmarks=None,
         context=context,
         root=str(folder),
@@ -190,11 +190,11 @@ def fit(how: str, width: int, members: int) -> None:
     torch.set_flush_denormal(True)
     settings = [network(width=width, seed=seed, learning_rate=1e-3 * (1 + seed / 10)) for seed in range(members)]
     task = made_task(settings[0].batch_size)
-    PREDICTORS["network"](task, network(width=width, max_epochs=1), Hooks())  # warm
+    PREDICTORS["paper_network"](task, network(width=width, max_epochs=1), Hooks())  # warm
     wall, cpu = time.perf_counter(), time.process_time()
     if how == "apart":
         for each in settings:
-            PREDICTORS["network"](task, each, Hooks())
+            PREDICTORS["paper_network"](task, each, Hooks())
     else:
         fit_together(task, settings, [Hooks()] * members)
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
