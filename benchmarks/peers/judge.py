@@ -142,8 +142,10 @@ def left(n_genes: int, orders: Any) -> Any:
 
 
 def rows(arena: Arena, dataset: str, size: int) -> Iterator[Row]:
-    """One row a panel: captured, its difference to plain greedy, what the selection cost."""
+    """One row a panel: captured, its difference to plain greedy, what the selection cost; none without any peer."""
     found = results(arena.folder, size)
+    if not any(name in PEERS for name in found):
+        return
     panels = {name: arena.places(row["genes"]) for name, row in found.items() if row.get("genes")}
     scores = judge(arena, panels)
     best = our_best(arena, scores)
@@ -182,6 +184,7 @@ def named(metric: str, one: Resampled) -> Row:
 def reaching(arena: Arena, dataset: str) -> Iterator[Row]:
     """How many genes of each ranking of ours capture what all of L1000's do, on targets that neither measures."""
     found = results(arena.folder, CURVE[-1], [L1000, *(name for name in OURS if ranks(name) and name not in CONTROLS)])
+    found = {name: row for name, row in found.items() if row.get("genes")}
     if L1000 not in found:
         return
     l1000 = arena.places(found.pop(L1000)["genes"])

@@ -88,7 +88,8 @@ def test_other_genes_are_another_fit(judge: Any) -> None:
     assert judge.digest(np.array([1, 2])) != judge.digest(np.array([2, 1]))
 
 
-def test_few_of_ours_reach_a_poor_l1000(judge: Any, ran: Path) -> None:
+def test_few_of_ours_reach_a_poor_l1000(judge: Any, ran: Path, keep_result: Any) -> None:
+    keep_result(ran, "greedy_denoised", 910, None)  # did not end, and is left out
     (row,) = judge.reaching(judge.open_arena(ran), "planted")
     assert row["panel"] == "greedy"
     assert row["n_l1000"] == 7
