@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from sclandmarks.report.style import (
     BLUE,
+    GREEN,
     GREY,
     INK,
     VERMILLION,
@@ -25,7 +26,7 @@ from sclandmarks.report.style import (
     styled,
 )
 
-FAMILIES = {"control": (GREY, "D"), "linear": (BLUE, "o"), "network": (VERMILLION, "s")}
+FAMILIES = {"control": (GREY, "D"), "linear": (BLUE, "o"), "similar cells": (GREEN, "^"), "network": (VERMILLION, "s")}
 _ROW = 0.19  # inches a line of text
 
 

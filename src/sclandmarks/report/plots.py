@@ -13,9 +13,11 @@ from sclandmarks.report.inputs import COMMON, NETWORKS, Result, Tables, main_fit
 from sclandmarks.report.tables import percent
 from sclandmarks.report.venn import venn
 
-_FAMILY = dict.fromkeys(("zero", "mean", "library_size", "cell_type_mean"), "control") | dict.fromkeys(
-    NETWORKS, "network"
-)
+_FAMILY = {
+    **dict.fromkeys(("zero", "mean", "library_size", "cell_type_mean"), "control"),
+    **dict.fromkeys(("knn", "kernel"), "similar cells"),
+    **dict.fromkeys(NETWORKS, "network"),
+}
 
 
 class Drawing(NamedTuple):
