@@ -69,11 +69,12 @@ def main() -> None:
     wanted = STEPS[1:] if arguments.step == "all" else (arguments.step,)
     if "setup" in wanted and not python.exists():
         setup(python)
-    if "data" in wanted:
-        from peers.data import make_folder
+    if wanted == ("setup",):
+        return
+    from peers.data import make_folder, refresh
 
-        for dataset in arguments.datasets:
-            make_folder(arguments.work, dataset)
+    for dataset in arguments.datasets:
+        (make_folder if "data" in wanted else refresh)(arguments.work, dataset)
     if "run" in wanted:
         run(arguments, python)
     if "predict" in wanted:

@@ -45,6 +45,23 @@ def make_folder(work: Path, dataset: str) -> Path:
     return folder
 
 
+def refresh(work: Path, dataset: str) -> Path:
+    """Give a folder the settings of params.yaml, whatever they say of later stages; it is not made anew here.
+
+    Raises
+    ------
+    SystemExit
+        If there is no folder, or one of other data, split or preparation.
+    """
+    folder = work / dataset
+    if not (folder / paths.EXPRESSION).exists():
+        raise SystemExit(f"expected the data set in {folder}; got none. Run the step data first.")
+    if parts_of(read_yaml(folder / paths.PARAMS)) != parts_of(settings_for(dataset)):
+        raise SystemExit(f"expected data, split and prepare of params.yaml in {folder}; got others. Run the step data.")
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(settings_for(dataset), sort_keys=False))
+    return folder
+
+
 def settings_for(dataset: str) -> dict[str, Any]:
     """All of params.yaml, with this data set."""
     params = read_yaml(ROOT / paths.PARAMS)

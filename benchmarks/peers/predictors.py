@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -82,8 +83,10 @@ def panels(arena: Arena) -> dict[str, IntArray]:
 
 
 def kept(arena: Arena, panel: str, name: str, places: IntArray) -> Path:
-    """The file of one prediction's errors."""
-    return arena.folder / "results" / f"predict-{panel}-{name}-{digest(places)}.json"
+    """The file of one prediction's errors, by its panel and its settings."""
+    known = THEIRS.get(name) or repr(load_params(arena.folder / paths.PARAMS).predictors[name].model_dump())
+    key = hashlib.sha256(known.encode()).hexdigest()[:8]
+    return arena.folder / "results" / f"predict-{panel}-{name}-{digest(places)}-{key}.json"
 
 
 def run_all(setup: Setup, arena: Arena) -> None:

@@ -105,7 +105,7 @@ def predicted(guesses: pl.DataFrame) -> Iterator[str]:
         if row["captured"] is None:
             yield f"{head} {row['status']} | | | |"
             continue
-        gap = "" if row["difference"] in (None, 0) else spread(row, "difference")
+        gap = "" if row.get("difference") in (None, 0) else spread(row, "difference")
         yield f"{head} {spread(row, 'captured')} | {gap} | {row['seconds']:,.1f} | {row['cpu']:,.1f} |"
 
 

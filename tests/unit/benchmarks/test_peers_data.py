@@ -59,3 +59,23 @@ def test_what_a_folder_holds_goes_with_its_settings(data: Any, tmp_path: Path) -
     (folder / paths.PARAMS).write_text(yaml.safe_dump(params))
     data.make_folder(tmp_path, "lung")
     assert not (folder / "results").exists()
+
+
+def test_later_steps_take_the_settings_but_make_nothing(data: Any, tmp_path: Path) -> None:
+    folder = data.make_folder(tmp_path, "lung")
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(data.settings_for("lung") | {"explore": {}}))
+    assert data.refresh(tmp_path, "lung") == folder
+    assert data.read_yaml(folder / paths.PARAMS) == data.settings_for("lung")
+    assert len((folder / "ran").read_text().split()) == 4
+
+
+def test_later_steps_refuse_other_data(data: Any, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="Run the step data first"):
+        data.refresh(tmp_path, "lung")
+    folder = data.make_folder(tmp_path, "lung")
+    params = data.read_yaml(folder / paths.PARAMS)
+    params["split"]["seed"] += 1
+    (folder / paths.PARAMS).write_text(yaml.safe_dump(params))
+    with pytest.raises(SystemExit, match="got others"):
+        data.refresh(tmp_path, "lung")
+    assert (folder / paths.EXPRESSION).exists()
