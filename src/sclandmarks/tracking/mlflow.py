@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -260,13 +260,25 @@ def _creation(uri: str) -> Iterator[None]:
     if not uri.startswith(DATABASES):
         yield
         return
-    import_module("mlflow.store.tracking.sqlalchemy_store")  # over a second: better spent before the lock than under it
+    stores = import_module("mlflow.store.tracking.sqlalchemy_store")  # over a second: better spent before the lock
     database = _sqlite_file(uri)
     lock = database.with_name(f"{database.name}.lock") if database else paths.STATE / "mlflow.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, timeout=LOCK_SECONDS):
+        if database and not (database.exists() and database.stat().st_size):
+            _make_whole(database, stores.SqlAlchemyStore)
         _check_opens(uri)
         yield
+
+
+def _make_whole(database: Path, store: Any) -> None:
+    """Make a database aside, then rename it: a process that is killed meanwhile leaves no half-migrated one."""
+    aside = database.with_name(f"{database.name}.part")
+    for file in (aside, aside.with_name(f"{aside.name}-journal")):
+        file.unlink(missing_ok=True)
+    uri = f"sqlite:///{database}"
+    store(f"sqlite:///{aside}", _artifacts(uri)).engine.dispose()
+    aside.replace(database)
 
 
 def _check_opens(uri: str) -> None:

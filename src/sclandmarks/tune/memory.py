@@ -79,6 +79,11 @@ def read_peak() -> int:
     """Most bytes held since `reset_peak`: of the GPU by torch, else of the machine by the whole process."""
     if (cuda := _cuda()) is not None:
         return int(cuda.max_memory_reserved())
+    return resident_peak()
+
+
+def resident_peak() -> int:
+    """Most bytes of memory this program held; from Linux, as `ru_maxrss` counts what a process held before `exec`."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:

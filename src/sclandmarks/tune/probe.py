@@ -20,6 +20,7 @@ from sclandmarks.errors import StudyError
 from sclandmarks.io.atomic import write_text
 from sclandmarks.params import Dimension, Range, in_order
 from sclandmarks.tune.cards import Peak, visible_gpus
+from sclandmarks.tune.memory import resident_peak
 
 if TYPE_CHECKING:
     from sclandmarks.tune.objective import Objective
@@ -49,8 +50,7 @@ class ResidentMeter:
 
     def stop(self) -> Peak:
         """Peak since the process started."""
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Peak(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+        return Peak(resident_peak())
 
 
 class CudaMeter:
@@ -84,7 +84,7 @@ def resident() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
-        return ResidentMeter().stop().reserved
+        return resident_peak()
     return pages * resource.getpagesize()
 
 

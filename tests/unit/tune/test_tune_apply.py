@@ -26,7 +26,7 @@ predictors:
                  learning_rate: 1.0e-3, batch_size: 128, max_epochs: 200, patience: 10, seed: 0}
 """
 NETWORK = ("predictors", "network")
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 SCALARS = st.one_of(
     st.booleans(), st.integers(-(10**12), 10**12), FLOATS, st.none(),
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=12),
@@ -49,8 +49,8 @@ def same(one: Any, other: Any) -> bool:
 
 @given(
     st.integers(1, 10**6),
-    st.floats(1e-12, 999, exclude_max=True),
-    st.floats(0, 0.99),
+    st.floats(1e-12, 999, exclude_max=True, allow_subnormal=False),
+    st.floats(0, 0.99, allow_subnormal=False),
     st.sampled_from(["mse", "weighted_mse"]),
 )
 def test_every_other_character_of_the_settings_survives(width: int, rate: float, dropout: float, loss: str) -> None:

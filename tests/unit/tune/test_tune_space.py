@@ -40,7 +40,11 @@ def test_conditions_decide_what_is_searched(seed: int) -> None:
     assert all(SPACE[name].holds(value) for name, value in settings.items())
 
 
-@given(st.floats(1e-12, 1.0), st.floats(1.0, 1e12, exclude_min=True), st.integers(0, 99))
+@given(
+    st.floats(1e-12, 1.0, allow_subnormal=False),
+    st.floats(1.0, 1e12, exclude_min=True, allow_subnormal=False),
+    st.integers(0, 99),
+)
 def test_decimals_have_five_digits_and_stay_in_their_range(low: float, high: float, seed: int) -> None:
     settings, trial = drawn({"x": Range(low=low, high=high, log=True)}, seed)
     assert low <= settings["x"] <= high
