@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from sclandmarks import paths
@@ -44,3 +46,22 @@ def test_four_processes_start_at_once_on_nothing(tmp_path: Path) -> None:
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert [(run.info.status, run.data.metrics) for run in runs] == [("FINISHED", {"mse": 0.1})] * N_PROCESSES
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_killed_while_it_makes_the_database_leaves_no_half_of_it(seed: int, tmp_path: Path) -> None:
+    made, aside = tmp_path / paths.MLFLOW_DATABASE, tmp_path / f"{paths.MLFLOW_DATABASE}.part"
+    (tmp_path / "go").touch()
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, "ready"], cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not aside.exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    worker.kill()
+    worker.wait()
+    if seed == 0:
+        made.unlink(missing_ok=True)  # as if killed before the rename, whatever the machine's speed
+        aside.write_bytes(b"half")
+    subprocess.run([sys.executable, "-c", WORKER, "ready"], cwd=tmp_path, check=True, timeout=120)
+    assert not aside.exists()
+    assert made.stat().st_size

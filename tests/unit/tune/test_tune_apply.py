@@ -94,11 +94,10 @@ def test_the_diff_of_a_mapping_on_two_lines() -> None:
 
 
 def test_a_trailing_comment_stays_where_it_is() -> None:
-    result = edited(TEXT, ("panels", "greedy"), {"ridge": 0.25, "n_landmarks": 200})
-    (line,) = (line for line in result.splitlines() if line.startswith("  greedy:       {selector"))
-    assert line == (
-        "  greedy:       {selector: greedy, ridge: 0.25, n_landmarks: 200}     "
-        "# of the mean variance; wishes, swaps, other selectors: README.md"
+    text = "panels:\n  greedy:       {selector: greedy, ridge: 0.1}     # of the mean variance: README.md\n"
+    result = edited(text, ("panels", "greedy"), {"ridge": 0.25, "n_landmarks": 200})
+    assert result.splitlines()[1] == (
+        "  greedy:       {selector: greedy, ridge: 0.25, n_landmarks: 200}     # of the mean variance: README.md"
     )
 
 

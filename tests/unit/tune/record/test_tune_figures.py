@@ -50,7 +50,7 @@ def test_a_study_is_drawn_whole(make_study: Make) -> None:
 def test_two_objectives_have_a_front(make_study: Make) -> None:
     study, plan = make_study(6, "select", objectives=("explained", "n_landmarks"), files=False)
     names = [one.name for one in draw_study(study, trials_table(study), plan.search)]
-    assert names[:2] == ["history", "pareto"] and "parallel" not in names
+    assert names[:2] == ["history", "pareto"]
 
 
 def test_without_a_complete_trial_nothing_is_drawn(make_study: Make) -> None:
