@@ -74,7 +74,7 @@ def kill_recording_launcher(root: Path, kills: int, trials: int, seed: int) -> F
             with start("quick_launch.py", plan, quick={"seconds": 1.0}, cwd=root) as launcher:
                 goal = len(_ended(plan)) + 1
                 wait_until(lambda goal=goal: len(_ended(plan)) >= goal, END)
-                time.sleep(draw.uniform(0.0, 4.0))
+                time.sleep(draw.uniform(0.0, 2.0))
                 launcher.kill()
         run("quick_launch.py", plan, cwd=root)
     finally:
