@@ -16,6 +16,7 @@ from sclandmarks.tune.locks import lock_file
 
 _log = logging.getLogger(__name__)
 _SHOWN = 60  # bytes of a broken line in a message
+_BEGIN = b'{"op_code"'  # of a journal, as Optuna and `append_logs` write it
 
 
 class Journal(BaseJournalBackend):
@@ -27,21 +28,33 @@ class Journal(BaseJournalBackend):
         Made if absent, with its folder. The lock is the file `<path>.flock`, see `locks.lock_file` about NFS; what is
         cut off is kept in `<path>.torn`.
 
+    Raises
+    ------
+    DataError
+        If the file is no journal; it is not touched.
+    OSError
+        If it cannot be read and written, with a note.
+
     Notes
     -----
     Optuna's own lock is a link that a killed worker leaves behind; all others then wait 30 seconds.
     """
 
     def __init__(self, path: Path) -> None:
+        _check_begin(path)
         self.path = path
         self._lock = path.with_name(f"{path.name}.flock")
         self._next, self._offset = 0, 0  # number of the next line to read, and where it begins
-        with lock_file(self._lock):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                _cut_torn(handle, path, parse=True)
-            finally:
-                os.close(handle)
+        try:
+            with lock_file(self._lock):
+                handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                try:
+                    _cut_torn(handle, path, parse=True)
+                finally:
+                    os.close(handle)
+        except OSError as error:
+            error.add_note(f"while opening the journal {path}")
+            raise
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield operations from a number on. A last line without its end is being written: it is left for later.
@@ -89,6 +102,22 @@ class Journal(BaseJournalBackend):
                 raise
             finally:
                 os.close(handle)
+
+
+def _check_begin(path: Path) -> None:
+    """Refuse another file, which is not to be cut: its first bytes, as many as there are, tell."""
+    if path.is_dir() or not path.name:
+        raise DataError("a file for a journal", f"a folder, {path}", "Name a file in it: journal:PATH/journal.log.")
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begin = file.read(len(_BEGIN))
+    if not _BEGIN.startswith(begin):
+        raise DataError(
+            "a journal of one operation in JSON a line",
+            f"{path}, which begins with {begin!r}",
+            "Nothing was changed in it. Name another file: journal:PATH.",
+        )
 
 
 def _append(handle: int, data: bytes, size: int) -> None:

@@ -51,6 +51,30 @@ def test_a_journal_of_one_torn_line_is_empty_afterwards(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
+@pytest.mark.parametrize("text", [b"a: 1\nb: 2 # no end", b"a: 1\n", b"# one line without end"])
+def test_another_file_is_refused_and_not_touched(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text)
+    with pytest.raises(DataError, match=r"params\.yaml, which begins with .*Nothing was changed"):
+        Journal(path)
+    assert path.read_bytes() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_no_journal(tmp_path: Path) -> None:
+    for path in (tmp_path, Path()):
+        with pytest.raises(DataError, match="got a folder"):
+            Journal(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_journal_that_cannot_be_made_says_what_was_tried(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file") as caught:
+        Journal(tmp_path / "file" / "journal.log")
+    assert any("while opening the journal" in note for note in caught.value.__notes__)
+
+
 def test_a_line_torn_while_it_is_open_is_mended_by_the_next_writer(tmp_path: Path) -> None:
     path = tmp_path / "journal.log"
     journal = Journal(path)
