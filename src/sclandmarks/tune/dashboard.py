@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sclandmarks.errors import StudyError
 from sclandmarks.tune.find import find_plan
-from sclandmarks.tune.storage import open_store, without_password
+from sclandmarks.tune.storage import check_there, open_store, without_password
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -35,11 +35,12 @@ def serve_dashboard(name: str | None, storage: str | None, host: str, port: int,
     Raises
     ------
     StudyError
-        If there is no such study, or the port is taken.
+        If there is no such study or storage, or the port is taken.
     """
     from optuna_dashboard import run_server
 
     url = storage or find_plan(name or "", None).storage
+    check_there(url)
     store = open_store(url, name or "", Path())
     _check_port(host, port)
     if host not in LOOPBACK:

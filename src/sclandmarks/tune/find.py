@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sclandmarks import paths
 from sclandmarks.errors import StudyError
 from sclandmarks.tune.plan import Plan
-from sclandmarks.tune.storage import open_store, without_password
+from sclandmarks.tune.storage import check_there, open_store, without_password
 from sclandmarks.tune.study import read_study
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def find_study(name: str, storage: str | None = None) -> tuple[Study, Plan]:
     Raises
     ------
     StudyError
-        If there is none of that name.
+        If there is none of that name, or its plan cannot be read.
     """
     plan = find_plan(name, storage)
     return read_study(plan), plan
@@ -43,7 +43,16 @@ def find_plan(name: str, storage: str | None = None) -> Plan:
         there = ", ".join(study_names()) or "none"
         remedy = "Name one of these; or add --storage for a study that another machine began."
         raise StudyError(f"a study in {paths.SEARCHES}", f"{name}; there: {there}", remedy)
-    return Plan.from_json(file.read_text(encoding="utf-8"))
+    return _read_plan(file)
+
+
+def _read_plan(file: Path) -> Plan:
+    try:
+        return Plan.from_json(file.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, LookupError) as error:
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        remedy = "The command that began the study writes it again: `sclandmarks tune fit`, or `tune select`."
+        raise StudyError(f"the plan of a study in {file}", f"what cannot be read as one ({said})", remedy) from None
 
 
 def study_names() -> list[str]:
@@ -55,9 +64,7 @@ def _kept_plan(name: str, storage: str) -> Plan:
     """Plan as the study itself keeps it."""
     import optuna
 
-    path = storage.removeprefix("journal:")
-    if storage.startswith("journal:") and not Path(path).is_file():
-        raise StudyError("a journal", f"{path}, which is not there", "Mend --storage.")
+    check_there(storage)
     store = open_store(storage, name, paths.SEARCHES / name)
     try:
         text = optuna.load_study(study_name=name, storage=store.storage).user_attrs["plan"]

@@ -75,9 +75,12 @@ def open_store(url: str, name: str, folder: Path, workers: int = 1, patience: fl
     ParamsError
         If the address is none of these, or SQLite is to serve several workers.
     StudyError
-        If a server does not answer, refuses the password, or has tables of another version of Optuna.
+        If a server does not answer, refuses the password, or has tables of another version of Optuna; if a file is no
+        SQLite database.
     DataError
-        If a line in the middle of a journal is broken.
+        If a line in the middle of a journal is broken, or the file is none.
+    OSError
+        If a journal or a lock cannot be written, with a note.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     local = partial(lock_file, folder / "claim.flock")
@@ -93,15 +96,29 @@ def open_store(url: str, name: str, folder: Path, workers: int = 1, patience: fl
                 "SQLite, which locks the whole file for each write: workers wait for each other and fail",
                 "Use journal:PATH, postgresql://..., or --workers 1.",
             )
-        return Store(RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}}), local, exclusive=True)
+        with _explained(f"an SQLite file {url}", "Mend --storage: sqlite:///PATH, in a folder that is there."):
+            return Store(RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}}), local, exclusive=True)
     if url.startswith("postgresql://"):
-        with _explained(without_password(url)):
+        with _explained(f"a PostgreSQL server that opens {without_password(url)}", START):
             return wait_for(lambda: _open_postgres(url, name, patience), first)
     raise ParamsError(
         "a storage journal:PATH, postgresql://..., grpc://HOST:PORT or sqlite:///PATH",
         without_password(url),
         "Mend --storage.",
     )
+
+
+def check_there(url: str) -> None:
+    """Refuse an address of a file that is not there, which `open_store` would make: for those who only look.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    kind, _, path = url.partition("?")[0].partition(":///" if url.startswith("sqlite") else ":")
+    if kind in ("journal", "sqlite") and not Path(path).exists():
+        raise StudyError("a storage that is there", f"{url}, which is not", "Mend --storage.")
 
 
 def without_password(url: str) -> str:
@@ -214,17 +231,17 @@ def _locked(engine: Engine, key: int) -> Connection:
 
 
 @contextmanager
-def _explained(shown: str) -> Iterator[None]:
-    """Turn what a server says at the first contact into an error for users; no message holds the password."""
+def _explained(wanted: str, remedy: str) -> Iterator[None]:
+    """Turn what a database says at the first contact into an error for users; no message holds the password."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        raise StudyError(f"a PostgreSQL server that opens {shown}", first_line(error), START) from None
+        raise StudyError(wanted, first_line(error), remedy) from None
     except RuntimeError as error:  # Optuna's check of its tables
-        remedy = "Use another database or the Optuna that made it; `optuna storage upgrade` makes old tables fit."
-        raise StudyError(f"tables of Optuna {optuna.__version__} in {shown}", first_line(error), remedy) from None
+        other = "Use another database or the Optuna that made it; `optuna storage upgrade` makes old tables fit."
+        raise StudyError(f"tables of Optuna {optuna.__version__} in {wanted}", first_line(error), other) from None
 
 
 def _parse(url: str) -> URL:
@@ -232,7 +249,10 @@ def _parse(url: str) -> URL:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url)
+        address = make_url(url)
+        if "@" in f"{address.host or ''}{address.database or ''}":  # a bare @ in the password: its rest would be shown
+            raise ValueError
     except (ArgumentError, ValueError):  # which may show the password
-        remedy = "Mend --storage; signs such as @ and : in a password are written %40 and %3A."
+        remedy = "Mend --storage; signs such as @, / and : in a password are written %40, %2F and %3A."
         raise ParamsError("postgresql://USER:PASSWORD@HOST:PORT/DATABASE", "one that cannot be read", remedy) from None
+    return address

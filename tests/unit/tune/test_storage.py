@@ -20,9 +20,10 @@ from study_audit import audit
 
 from sclandmarks.errors import ParamsError, StudyError
 from sclandmarks.tune import patience
+from sclandmarks.tune.find import find_plan
 from sclandmarks.tune.loop import Timing
 from sclandmarks.tune.patience import Patient, first_line, is_outage, wait_for
-from sclandmarks.tune.storage import open_store, password, serve, without_password
+from sclandmarks.tune.storage import check_there, open_store, password, serve, without_password
 from sclandmarks.tune.worker import run_worker
 
 FAST = Timing(poll=0.02, patience=30.0)
@@ -52,6 +53,37 @@ def test_sqlite_is_refused_for_several_workers_with_the_reason(tmp_path: Path) -
     plan = quick_plan(tmp_path, trials=3, workers=1, storage=url)
     run_worker(plan, Quick(), None, timing=FAST)
     assert audit(plan).complete == 3
+
+
+def test_a_file_that_is_no_sqlite_is_an_error_for_users(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("a: 1\n" * 300)
+    for name in ("params.yaml", "absent/study.db"):
+        with pytest.raises(StudyError, match=r"expected an SQLite file .*Mend --storage"):
+            open_store(f"sqlite:///{tmp_path / name}", "s", tmp_path)
+
+
+def test_who_only_looks_makes_no_file(tmp_path: Path) -> None:
+    for url in (
+        f"sqlite:///{tmp_path / 'a.db'}",
+        f"sqlite:///{tmp_path / 'a.db'}?mode=rw",
+        f"journal:{tmp_path}/a.log",
+    ):
+        with pytest.raises(StudyError, match="which is not"):
+            check_there(url)
+        with pytest.raises(StudyError, match="which is not"):
+            find_plan("s", url)
+    assert not list(tmp_path.iterdir())
+    check_there("postgresql://host/db")
+    (tmp_path / "a.log").touch()
+    check_there(f"journal:{tmp_path}/a.log")
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:s3@cret/wo@host:1x/db", "postgresql://me:s3@cret@host/db"])
+def test_a_password_with_bare_signs_is_not_shown(tmp_path: Path, url: str) -> None:
+    assert "cret" not in without_password(url)
+    with pytest.raises(ParamsError, match="%40") as caught:
+        open_store(url, "s", tmp_path)
+    assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["mysql://h/d", "redis://h", "state/journal.log", "grpc://h", "grpc://h:port"])
