@@ -157,6 +157,7 @@ def apply(name: str | None, storage: str | None, number: int | None, yes: bool) 
 
     study, plan = _found(name, storage)
     with plain_errors():
+        from sclandmarks.errors import StudyError
         from sclandmarks.io.atomic import write_text
         from sclandmarks.tune.apply import diff, proposal
         from sclandmarks.tune.look import winner
@@ -169,6 +170,9 @@ def apply(name: str | None, storage: str | None, number: int | None, yes: bool) 
             return
         click.echo(diff(old, new), nl=False)
         if yes or click.confirm(f"Write trial {trial.number} of study {plan.name} into {paths.PARAMS}?"):
+            if proposal(plan, settings_of(trial)) != (old, new):
+                remedy = "Nothing was written. Run the command again, and look at the change."
+                raise StudyError(f"{paths.PARAMS} as it was when the change was shown", "one edited since", remedy)
             write_text(Path(paths.PARAMS), new)
             click.echo("written; `dvc repro` makes the results with it")
 

@@ -120,7 +120,7 @@ def export(shown: StudyView, folder: Path, label: str, version: str, replaced: b
     Raises
     ------
     DataError
-        If the folder holds files and `replaced` is false.
+        If the folder holds files and `replaced` is false, or a file stands in its place.
     """
     from sclandmarks.tune.page import build_page
 
@@ -140,6 +140,9 @@ def export(shown: StudyView, folder: Path, label: str, version: str, replaced: b
 
 
 def _check_free(folder: Path, replaced: bool) -> None:
+    blocked = next((one for one in (folder, *folder.parents) if one.exists() and not one.is_dir()), None)
+    if blocked is not None:
+        raise DataError(f"a folder {folder}", f"a file {blocked}", "Name another folder.")
     if not folder.is_dir():
         return
     held = sorted(path.name for path in folder.iterdir())

@@ -204,6 +204,38 @@ def test_apply_refuses_a_base_that_has_changed(searched: tuple[optuna.Study, Pla
     assert Path("params.yaml").read_text() == text
 
 
+def test_apply_does_not_write_over_an_edit_made_while_it_asks(
+    searched: tuple[optuna.Study, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = Path("params.yaml").read_text() + "# mine\n"
+
+    def edit_and_agree(question: str) -> bool:
+        Path("params.yaml").write_text(text)
+        return True
+
+    monkeypatch.setattr("click.confirm", edit_and_agree)
+    result = called("apply")
+    assert result.exit_code == 1
+    assert "edited since. Nothing was written" in result.output
+    assert Path("params.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("text", ['{"na', "{}", "[]", "\0"])
+def test_a_plan_that_cannot_be_read(searched: tuple[optuna.Study, Plan], text: str) -> None:
+    file = Path(searched[1].folder) / "plan.json"
+    file.write_text(text)
+    result = called("status")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"error: expected the plan of a study in {file}")
+    assert "writes it again" in result.output
+
+
+def test_export_into_a_file_is_refused(searched: tuple[optuna.Study, Plan]) -> None:
+    result = called("export", "--out", "params.yaml/x")
+    assert result.exit_code == 1
+    assert "got a file params.yaml" in result.output
+
+
 def test_one_study_needs_no_name_and_several_do(searched: tuple[optuna.Study, Plan], made: Any) -> None:
     assert only_study() == "s"
     begun(made(), "select", "t")
