@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-from sclandmarks.report.style import signed
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
 LABELS = {"mse": "MSE, validation cells", "captured": "captured, validation cells",
           "explained": "explained, validation cells", "n_landmarks": "genes in the panel"}  # fmt: skip
@@ -59,6 +57,6 @@ def value_axis(axis: Any, judged: Judged) -> None:
     """Give an axis of values few, plain numbers."""
     axis.set_major_locator(MaxNLocator(5))
     if judged.name in PERCENT:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: signed(f"{100 * value:.4g} %")))
+        axis.set_major_formatter(PercentFormatter(1, symbol=" %"))  # as many digits as tell the ticks apart
     else:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: signed(f"{value:,.4g}")))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
