@@ -16,6 +16,7 @@ from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.params import DIRECTIONS, Direction, FitSearch, Section
 from sclandmarks.predict import PREDICTORS, Fitted
+from sclandmarks.predict.base import held_back_mse
 from sclandmarks.tune.objective import Curve, Outcome, Report, is_epoch, kept_curve
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import settled
@@ -56,7 +57,7 @@ class FitObjective:
             task = self.task(chosen)
             fitted = PREDICTORS[self.method](task, chosen, Hooks(curve.on_epoch))
         mse = fitted.chosen.get("validation_mse")
-        return self.finish(fitted, held_back_mse(fitted, task) if mse is None else mse, folder)
+        return self.finish(fitted, held_back_mse(fitted.module, task) if mse is None else mse, folder)
 
     @property
     def method(self) -> str:
@@ -91,12 +92,3 @@ class FitObjective:
 
     def _figure(self, metrics: Mapping[str, float]) -> float | None:
         return self._score(metrics["validation_mse"]) if is_epoch(metrics) else None
-
-
-@torch.no_grad()
-def held_back_mse(fitted: Fitted, task: Task) -> float:
-    """Mean squared error on the validation cells."""
-    total = 0.0
-    for x_BL, y_BT in task.pairs(task.validation.in_order()):
-        total += float((fitted.module(x_BL.cpu()) - y_BT.cpu()).square().sum(dtype=torch.float64))
-    return total / (task.validation.n_cells * task.n_targets)

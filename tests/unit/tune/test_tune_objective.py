@@ -21,7 +21,8 @@ from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.predict import PREDICTORS
-from sclandmarks.tune.fitting import FitObjective, held_back_mse
+from sclandmarks.predict.base import held_back_mse
+from sclandmarks.tune.fitting import FitObjective
 from sclandmarks.tune.objective import Curve, Outcome, open_objective
 from sclandmarks.tune.plan import make_plan
 from sclandmarks.tune.selecting import SelectObjective
@@ -126,7 +127,7 @@ def test_the_error_of_a_module_is_that_over_all_validation_cells_and_targets(mad
     assert isinstance(objective, FitObjective)
     task = objective.task(objective.plan.base)
     fitted = PREDICTORS["ridge"](task, made().predictors["ridge"], Hooks())
-    assert held_back_mse(fitted, task) == pytest.approx(fitted.chosen["validation_mse"], rel=1e-5)
+    assert held_back_mse(fitted.module, task) == pytest.approx(fitted.chosen["validation_mse"], rel=1e-5)
 
 
 @pytest.mark.usefixtures("workplace")
