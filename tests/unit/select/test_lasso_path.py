@@ -31,7 +31,9 @@ def test_the_table_lists_who_is_in_where(record: PathRecord, make_task) -> None:
 
 def test_a_path_without_places_is_an_empty_table(make_task) -> None:
     """Of the right columns."""
-    schema.check(PathRecord(4).table(make_task(torch.ones(3, 4), 2).genes), schema.PANEL_PATH)
+    table = PathRecord(4).table(make_task(torch.ones(3, 4), 2).genes)
+    schema.check(table, schema.PANEL_PATH)
+    assert table.is_empty()
 
 
 def test_active_genes_go_first_then_the_nearest(record: PathRecord, make_task) -> None:
