@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -97,18 +98,19 @@ def _run(
     from sclandmarks.params import load_params
     from sclandmarks.runtime.logs import plain_errors
 
+    begin = time.monotonic()
     with plain_errors():
+        from sclandmarks.tune.launcher import launch
         from sclandmarks.tune.places import place
         from sclandmarks.tune.plan import make_plan
         from sclandmarks.tune.run import on_ray, run_study
 
         params = load_params()
         plan = make_plan(params, task, name or task, storage=storage, trials=trials, workers=workers)
+        slots, launcher = (place(plan, gpus, per_gpu), launch) if ray is None else ([], on_ray(ray, per_gpu))
         limit = timeout or plan.search.timeout
-        if ray is None:
-            study = run_study(plan, params.tracking, place(plan, gpus, per_gpu), limit)
-        else:
-            study = run_study(plan, params.tracking, [], limit, on_ray(ray, per_gpu))
+        left = None if limit is None else max(0.0, limit - (time.monotonic() - begin))  # a probe takes its part
+        study = run_study(plan, params.tracking, slots, left, launcher)
         _say_status(study, plan)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the names that the commands know them by
     from optuna import Study as Study
     from optuna.trial import FrozenTrial as FrozenTrial
 
-STATES = ("complete", "pruned", "fail", "running", "waiting")
+STATES = ("complete", "pruned", "failed", "run again", "running", "waiting")  # run again: failed, with a repeat
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Status:
 def status_of(study: Study, plan: Plan) -> Status:
     """Look at a study, whether anybody works on it or not."""
     trials = study.get_trials(deepcopy=False)
-    states = Counter(trial.state.name.lower() for trial in trials)
+    states = Counter(_state(trial, trials) for trial in trials)
     return Status(
         {state: states[state] for state in STATES},
         ledger.count(trials),
@@ -88,6 +88,13 @@ def status_of(study: Study, plan: Plan) -> Status:
         tuple(sorted(best_numbers(trials, directions_of(study)))),
         _last_sign(trials, plan),
     )
+
+
+def _state(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> str:
+    """State of a trial in the words of `STATES`."""
+    if trial.state.name != "FAIL":
+        return trial.state.name.lower()
+    return "failed" if ledger.successor(trial.number, trials) is None else "run again"
 
 
 def _runner(trial: FrozenTrial) -> Runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from sclandmarks.tune.cards import GIB, Card, Peak, pick, visible_gpus
 from sclandmarks.tune.machine import read_machine, usable_cores
@@ -30,14 +31,14 @@ def place(plan: Plan, gpus: str | None = None, per_gpu: int | None = None) -> li
     Returns
     -------
     list of Slot
-        `plan.workers` of them, or as many as fit.
+        As many as `plan` has workers, at most one a trial; fewer where they do not fit.
 
     Raises
     ------
     SclandmarksError
         If a GPU is asked for that is not there, or not one trial fits.
     """
-    cards = _cards(plan, gpus)
+    plan, cards = replace(plan, workers=min(plan.workers, plan.trials)), _cards(plan, gpus)
     return _on_gpus(plan, cards, per_gpu) if cards else _on_cpu(plan)
 
 

@@ -19,12 +19,12 @@ PARAMS = load_params(Path(__file__).parents[3] / "params.yaml")
 GPUS = [Card("GPU-aa", 80 * GIB, 20 * GIB), Card("GPU-bb", 80 * GIB, 80 * GIB)]
 
 
-def make_plan(device: str = "auto", workers: int = 6, threads: int | None = None) -> Plan:
+def make_plan(device: str = "auto", workers: int = 6, threads: int | None = None, trials: int = 1000) -> Plan:
     """Plan so many workers."""
     runtime = RuntimeParams.model_validate({"device": device, "threads": threads})
     context = Context(prepare=PARAMS.prepare, noise=PARAMS.noise, runtime=runtime)
     search, base = PARAMS.tune.fit, PARAMS.predictors["network"]
-    return Plan("toy", "fit", "journal:j", "f", 4, workers, search, base, None, context, "/", "f1")
+    return Plan("toy", "fit", "journal:j", "f", trials, workers, search, base, None, context, "/", "f1")
 
 
 class Machine:
@@ -97,3 +97,9 @@ def test_one_worker_is_never_probed_on_the_cpu(monkeypatch: pytest.MonkeyPatch) 
     machine = Machine(monkeypatch, [], free=GIB)
     assert len(places.place(replace(make_plan(), workers=1))) == 1
     assert machine.probed == []
+
+
+def test_no_more_places_than_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, [], free=5 * GIB)
+    assert len(places.place(make_plan(workers=64, trials=1))) == 1
+    assert machine.probed == []  # one worker needs no measuring

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -117,6 +119,28 @@ def test_status_tells_the_living_from_the_dead_and_the_far(searched: tuple[optun
     assert f":{os.getpid()} on trial 0, at work" in text
     assert "epoch 7, dead: its trial is run again by the next call" in text
     assert "on another machine" in text
+
+
+def test_status_tells_what_failed_from_what_is_run_again(searched: tuple[optuna.Study, Plan]) -> None:
+    study, plan = searched
+    for reason in ("stopped", "nan"):
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL, user_attrs={"reason": reason}))
+    study.enqueue_trial(DEFAULTS, user_attrs={"retry_of": 3})
+    assert status_of(study, plan).counts["run again"] == status_of(study, plan).counts["failed"] == 1
+    assert "2 complete, 1 failed, 1 run again, 2 waiting" in said("status")
+
+
+def test_what_the_start_takes_counts_for_the_timeout(
+    workplace: Path, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, left = iter([0.0, 40.0]), []
+    study = begun(made())[0]
+    clock = SimpleNamespace(monotonic=lambda: next(now))
+    monkeypatch.setattr(sys.modules["sclandmarks.cli.tune"], "time", clock)  # the package's `tune` is the command
+    monkeypatch.setattr("sclandmarks.tune.places.place", lambda *_: [])
+    monkeypatch.setattr("sclandmarks.tune.run.run_study", lambda *given: left.append(given[3]) or study)
+    called("fit", "--study", "s", "--timeout", "60s")
+    assert left == [20.0]
 
 
 def test_the_last_sign_is_the_last_write(searched: tuple[optuna.Study, Plan]) -> None:
