@@ -46,8 +46,7 @@ def cases(folder: str) -> list[Case]:
     base = [Case(what, 1549, 8043, 910, folder) for what in ("greedy", "blended", "group_lasso", "naive")]
     grown = [(1549, 8043, 100), (1549, 8043, 300), (775, 8043, 300), (3098, 8043, 300), (1549, 4021, 300)]
     more = [(6000, 2000, 300), (24000, 2000, 300), (24000, 4000, 300)]
-    lasso = [Case("group_lasso", *size) for size in [(1549, 8043, 300), (1549, 4021, 300), (24000, 4000, 300)]]
-    return [*base, *(Case("greedy", *size) for size in [*grown, *more]), *lasso]
+    return [*base, *(Case(what, *size) for what in ("greedy", "group_lasso") for size in [*grown, *more])]
 
 
 def values(case: Case) -> sparse.csr_matrix:
