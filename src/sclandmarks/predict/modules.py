@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sclandmarks.learn.layers import paper_layers, seeded
+from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
 Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "network"]
 
@@ -132,28 +133,6 @@ class Kernel(nn.Module):
         return (alike_BK @ self.A_KR - self.offset) @ self.B_RT + self.bias
 
 
-class ByteDropout(nn.Module):
-    """Dropout whose masks take a byte a value, not two words: on a CPU most of a step went into them.
-
-    Parameters
-    ----------
-    p : float
-        Part that is dropped, rounded to 1 / 256.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.n_dropped = min(round(256 * p), 255)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return values of which a part is zero and the others are larger, in training; else the same."""
-        if not self.training or not self.n_dropped:
-            return x
-        words = torch.randint(-(2**63), 2**63 - 1, ((x.numel() + 7) // 8,), device=x.device)
-        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.n_dropped
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.n_dropped))
-
-
 class Blocks(nn.Module):
     """Members side by side: h + dropout(relu(h W + c)), a residual block of each."""
 
@@ -165,7 +144,7 @@ class Blocks(nn.Module):
 
     def forward(self, h_EBH: Tensor) -> Tensor:
         """Return hidden values of the same shape."""
-        return cast(Tensor, h_EBH + self.dropout(torch.relu(torch.baddbmm(self.c_EH, h_EBH, self.W_EHH))))
+        return h_EBH + relu_layer(h_EBH, self.W_EHH, self.c_EH, self.dropout)
 
 
 class Network(nn.Module):
@@ -197,8 +176,8 @@ class Network(nn.Module):
     def codes(self, x_BL: Tensor) -> Tensor:
         """What each member puts before the head, shape (members, B, rank)."""
         deviation_BL = x_BL - self.center
-        z_EBL = self.input_dropout((deviation_BL * self.scale).expand(self.first_ELH.shape[0], -1, -1))
-        h_EBH = self.dropout(torch.relu(torch.baddbmm(self.c_EH, z_EBL, self.first_ELH)))
+        z_EBL = self.input_dropout(deviation_BL * self.scale, len(self.first_ELH))
+        h_EBH = relu_layer(z_EBL, self.first_ELH, self.c_EH, self.dropout)
         return deviation_BL @ self.A_LR + self.unit * torch.bmm(self.blocks(h_EBH), self.last_EHR)
 
     def forward(self, x_BL: Tensor) -> Tensor:

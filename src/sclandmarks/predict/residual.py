@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from sclandmarks.learn.blocked import head_loss
 from sclandmarks.learn.layers import seeded
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.learn.train import NetworkLearner, train
@@ -113,7 +114,7 @@ class ResidualLearner(NetworkLearner):
             learned.values(), settings.learning_rate, weight_decay=settings.weight_decay, eps=1e-12, fused=True
         )
         super().__init__(module, optimizer, task, settings.loss, settings.seed)
-        self.on_codes = settings.loss == "mse"
+        self.loss_name, self.on_codes = settings.loss, settings.loss == "mse"
         self.learned = list(learned.values())
         self.means = {name: weight.detach().clone() for name, weight in learned.items()}
 
@@ -126,12 +127,19 @@ class ResidualLearner(NetworkLearner):
         """Return the mean of the members' losses."""
         codes_EBR = self.network.codes(x_BL)
         if not self.on_codes:
-            return self.loss(codes_EBR @ self.network.B_RT + self.network.bias, y_BT)
-        left_BT = y_BT - self.network.bias
-        want_BR = left_BT @ self.network.B_RT.T
-        rest = torch.linalg.vector_norm(left_BT).square() - want_BR.square().sum()
+            return head_loss(codes_EBR, self.network.B_RT, self.network.bias, y_BT, self.loss_name)
+        want_BR, rest = self._coded(y_BT)
         mean: Tensor = ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
         return mean
+
+    @torch.no_grad()
+    def _coded(self, y_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (y - b) B' of the targets, and the sum of squares that no code explains, without forming y - b."""
+        bias = self.network.bias
+        head_KT = torch.cat((self.network.B_RT, bias[None]))
+        want_BK = y_BT @ head_KT.T - head_KT @ bias
+        left = torch.linalg.vector_norm(y_BT).square() - 2 * want_BK[:, -1].sum() - len(y_BT) * bias.square().sum()
+        return want_BK[:, :-1], left - want_BK[:, :-1].square().sum()
 
     @torch.no_grad()
     def after_step(self) -> None:

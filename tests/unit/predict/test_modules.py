@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 import torch
 
-from sclandmarks.predict.modules import ByteDropout, Kind, Spec, build
+from sclandmarks.predict.dropout import ByteDropout
+from sclandmarks.predict.modules import Kind, Spec, build
 
 SPECS = {
     "constant": Spec("constant", 5, 7),
