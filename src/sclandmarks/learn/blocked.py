@@ -16,12 +16,6 @@ Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 BLOCK_VALUES = 2**17  # of predictions: what a block and its gradient take stays in a core's cache
 
 
-def mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of (p - t)^2, and half its gradient; p is overwritten."""
-    left_EBK = p_EBK.sub_(t_BK)
-    return torch.dot(left_EBK.view(-1), left_EBK.view(-1)), left_EBK
-
-
 def weighted_mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of (t + 1)(p - t)^2, and half its gradient; p is overwritten."""
     left_EBK = p_EBK.sub_(t_BK)
@@ -29,11 +23,11 @@ def weighted_mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
     return torch.dot(half_EBK.view(-1), left_EBK.view(-1)), half_EBK
 
 
-SLOPES: dict[LossName, Slope] = {"mse": mse_slope, "weighted_mse": weighted_mse_slope}
+SLOPES: dict[LossName, Slope] = {"weighted_mse": weighted_mse_slope}
 
 
-def head_loss(codes_EBR: Tensor, B_RT: Tensor, bias: Tensor, t_BT: Tensor, loss: LossName) -> Tensor:
-    """Return `LOSSES[loss](codes B + bias, t)` of all members.
+def head_loss(codes_EBR: Tensor, B_RT: Tensor, bias: Tensor, t_BT: Tensor, slope: Slope) -> Tensor:
+    """Return the mean loss of the predictions codes B + bias of all members.
 
     Predictions of all targets at once are some ten times the cache: a pass over them takes as long as the products.
     Here a block's predictions, loss and gradients are taken in one go, and never stored. On a GPU all is one block.
@@ -44,9 +38,10 @@ def head_loss(codes_EBR: Tensor, B_RT: Tensor, bias: Tensor, t_BT: Tensor, loss:
     B_RT : torch.Tensor, shape (rank, n_targets)
     bias : torch.Tensor, shape (n_targets,)
     t_BT : torch.Tensor, shape (B, n_targets)
-    loss : {"mse", "weighted_mse"}
+    slope : callable
+        Of `SLOPES`: from predictions and targets of a block to the sum of their losses and half its gradient.
     """
-    return cast(Tensor, _HeadLoss.apply(codes_EBR, B_RT, bias, t_BT, SLOPES[loss]))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _HeadLoss.apply(codes_EBR, B_RT, bias, t_BT, slope))  # type: ignore[no-untyped-call]
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -58,7 +53,11 @@ class _HeadLoss(torch.autograd.Function):
         n_members, n_cells, rank = codes_EBR.shape
         codes_NK = torch.nn.functional.pad(codes_EBR.reshape(-1, rank), (0, 1), value=1.0)
         head_KT = torch.cat((B_RT, bias[None]))
-        total, codes_slope_NK, head_slope_KT = codes_NK.new_zeros(()), torch.zeros_like(codes_NK), torch.empty_like(head_KT)
+        total, codes_slope_NK, head_slope_KT = (
+            codes_NK.new_zeros(()),
+            torch.zeros_like(codes_NK),
+            torch.empty_like(head_KT),
+        )
         n_targets = t_BT.shape[1]
         width = n_targets if t_BT.is_cuda else max(BLOCK_VALUES // len(codes_NK), 16)
         for first in range(0, n_targets, width):

@@ -64,10 +64,13 @@ class _ReluLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x_EBI: Tensor, W_EIO: Tensor, c_EO: Tensor, noise_EBO: Tensor, dropout: ByteDropout) -> Tensor:
+    def forward(
+        ctx: Any, x_EBI: Tensor, W_EIO: Tensor, c_EO: Tensor, noise_EBO: Tensor, dropout: ByteDropout
+    ) -> Tensor:
         """Return the layer's values."""
-        f = dropout.factor
-        h_EBO = _zero(torch.baddbmm(c_EO, x_EBI, W_EIO, beta=f, alpha=f).relu_(), noise_EBO, dropout.n_dropped)
+        f, threshold = dropout.factor, dropout.n_dropped - 1
+        h_EBO = torch.baddbmm(c_EO, x_EBI, W_EIO, beta=f, alpha=f).relu_()
+        torch.ops.aten.threshold_backward.grad_input(h_EBO, noise_EBO, threshold, grad_input=h_EBO)
         ctx.save_for_backward(x_EBI, W_EIO, h_EBO)
         ctx.factor = f
         return h_EBO

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from sclandmarks.learn.blocked import head_loss
+from sclandmarks.learn.blocked import SLOPES, head_loss
 from sclandmarks.learn.layers import seeded
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.learn.train import NetworkLearner, train
@@ -127,7 +127,7 @@ class ResidualLearner(NetworkLearner):
         """Return the mean of the members' losses."""
         codes_EBR = self.network.codes(x_BL)
         if not self.on_codes:
-            return head_loss(codes_EBR, self.network.B_RT, self.network.bias, y_BT, self.loss_name)
+            return head_loss(codes_EBR, self.network.B_RT, self.network.bias, y_BT, SLOPES[self.loss_name])
         want_BR, rest = self._coded(y_BT)
         mean: Tensor = ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
         return mean

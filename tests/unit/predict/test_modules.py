@@ -7,7 +7,6 @@ from typing import get_args
 import pytest
 import torch
 
-from sclandmarks.predict.dropout import ByteDropout
 from sclandmarks.predict.modules import Kind, Spec, build
 
 SPECS = {
@@ -97,18 +96,3 @@ def test_our_network_by_hand() -> None:
         members.append(weights["unit"] * hidden_BH @ weights["last_EHR"][e])
     codes_BR = deviation_BL @ weights["A_LR"] + (members[0] + members[1]) / 2
     torch.testing.assert_close(module(x_BL), codes_BR @ weights["B_RT"] + weights["bias"])
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.7])
-def test_dropout_drops_its_part_and_keeps_the_mean(p: float) -> None:
-    """Each value by itself, to the chance of a hundred thousand; nothing in eval mode, and by torch's seed."""
-    dropout, ones = ByteDropout(p), torch.ones(100, 1003)
-    torch.manual_seed(0)
-    first = dropout(ones)
-    torch.manual_seed(0)
-    assert torch.equal(dropout(ones), first)
-    assert float((first == 0).float().mean()) == pytest.approx(p, abs=0.01)
-    assert float(first.mean()) == pytest.approx(1, abs=0.02)
-    for axis in (0, 1):
-        assert float(((first == 0).float().mean(axis) - p).abs().max()) < 0.25
-    assert torch.equal(dropout.eval()(ones), ones)
