@@ -17,6 +17,7 @@ from sclandmarks.io.models import load_model, save_model
 from sclandmarks.learn.task import Hooks, Task, history_table, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import (
+    DGexPredictor,
     KernelPredictor,
     KnnPredictor,
     MeanPredictor,
@@ -46,6 +47,7 @@ SETTINGS = {
     "paper_network": PaperNetworkPredictor(
         method="paper_network", width=48, depth=1, dropout=0.1, loss="mse", learning_rate=3e-3, **EPOCHS
     ),
+    "d_gex": DGexPredictor(method="d_gex", width=48, depth=1, dropout=0.1, **EPOCHS | {"learning_rate": 3e-3}),
     "network": NetworkPredictor(
         method="network",
         members=2,
@@ -64,7 +66,7 @@ SETTINGS = {
     ),
 }
 IN_ONE_PASS = ("zero", "mean", "ols", "knn", "kernel", "ridge", "reduced_rank")
-SEEDED = ("paper_network", "network")
+SEEDED = ("paper_network", "d_gex", "network")
 N_TRAIN = 300
 
 every_predictor = pytest.mark.parametrize("name", PREDICTORS)
@@ -172,7 +174,7 @@ def test_another_seed_gives_another_fit(name: str, fits: dict[str, Fitted], task
 @every_predictor
 def test_every_step_is_reported(name: str, fits: dict[str, Fitted], task: Task) -> None:
     """The hook sees what becomes the history, in order."""
-    if name in ("paper_network", "network", "paper_linear"):
+    if name in (*SEEDED, "paper_linear"):
         settings = SETTINGS[name].model_copy(update={"max_epochs": 3})
     else:
         settings = SETTINGS[name]
@@ -188,7 +190,7 @@ def test_better_than_zero(name: str, fits: dict[str, Fitted], task: Task) -> Non
         assert held_back_mse(fits[name], task) < 0.2 * held_back_mse(fits["zero"], task)
 
 
-@pytest.mark.parametrize("name", ["ridge", "reduced_rank", "kernel", "network"])
+@pytest.mark.parametrize("name", ["ridge", "reduced_rank", "kernel", "d_gex", "network"])
 def test_the_planted_landmarks_beat_the_mean(name: str, fits: dict[str, Fitted], task: Task) -> None:
     """By a fifth of its error, the most that the noise leaves being about two fifths."""
     assert held_back_mse(fits[name], task) < 0.8 * held_back_mse(fits["mean"], task)

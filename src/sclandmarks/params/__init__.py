@@ -52,6 +52,7 @@ from sclandmarks.params.panels import (
     Wishes,
 )
 from sclandmarks.params.predictors import (
+    DGexPredictor,
     FitParams,
     KernelParams,
     KernelPredictor,
@@ -101,6 +102,7 @@ __all__ = [
     "CompareParams",
     "ControlName",
     "CurvesParams",
+    "DGexPredictor",
     "DataParams",
     "Dimension",
     "Direction",

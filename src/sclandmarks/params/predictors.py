@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Section, Seed, Unit
+from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Rate, Section, Seed, Unit
 from sclandmarks.params.panels import EpochParams, TrainingParams
 
 
@@ -104,6 +104,24 @@ class PaperNetworkPredictor(TrainingParams, LogScale):
     loss: Literal["mse", "weighted_mse"]
 
 
+class DGexPredictor(TrainingParams, LogScale):
+    """D-GEX: tanh layers on standardised genes, by stochastic gradient with momentum, see `predict.d_gex`.
+
+    Published are widths 3000, 6000 and 9000, depths 1, 2 and 3, and dropout of 0, 0.1 and 0.25; the defaults are the
+    smallest network, a choice for cost, and the middle dropout. The learning rate is 3e-4 at depths 2 and 3.
+    `patience` is ours: 200 trains all 200 epochs, as published, and the best one is kept either way.
+    """
+
+    method: Literal["d_gex"]
+    width: Positive = 3000
+    depth: Positive = 1
+    dropout: Dropout = 0.1
+    learning_rate: Rate = 5e-4
+    batch_size: Positive = 200
+    max_epochs: Positive = 200
+    patience: Positive = 10
+
+
 class NetworkPredictor(TrainingParams, KernelParams):
     """Ours: a low-rank linear path and members that add what bends, see `predict.residual`."""
 
@@ -127,6 +145,7 @@ Predictor = Annotated[
     | KernelPredictor
     | PaperLinearPredictor
     | PaperNetworkPredictor
+    | DGexPredictor
     | NetworkPredictor,
     Field(discriminator="method"),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.constant import fit_mean, fit_zero
+from sclandmarks.predict.d_gex import fit_d_gex
 from sclandmarks.predict.kernel import fit_kernel
 from sclandmarks.predict.linear import fit_ols, fit_ridge
 from sclandmarks.predict.nearest import fit_knn
@@ -26,6 +27,7 @@ PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
     "knn": fit_knn,
     "kernel": fit_kernel,
     "paper_network": fit_paper_network,
+    "d_gex": fit_d_gex,
     "network": fit_network,
 }
 

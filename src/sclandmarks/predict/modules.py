@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from sclandmarks.learn.layers import paper_layers, seeded
 from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
-Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "network"]
+Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "d_gex", "network"]
 
 SHAPES = 2  # raised when a module of the same spec gets other weights
 
@@ -185,6 +186,47 @@ class Network(nn.Module):
         return self.codes(x_BL).mean(0) @ self.B_RT + self.bias
 
 
+class DGex(nn.Module):
+    """y = g(z) s + b: z and g(z) are genes of mean 0 and deviation 1; g has tanh layers, dropout, and a linear output.
+
+    Weights start uniform in +-sqrt(6 / (n_in + n_out)), those of the output in +-`NEAR_ZERO`, and biases at 0, as in
+    the authors' code.
+    """
+
+    NEAR_ZERO = 1e-4
+
+    center: Tensor
+    scale: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(spec.n_landmarks))
+        self.register_buffer("scale", torch.ones(spec.n_landmarks))
+        self.register_buffer("mean", torch.zeros(spec.n_targets))
+        self.register_buffer("deviation", torch.ones(spec.n_targets))
+        layers: list[nn.Module] = []
+        for before, after in pairwise([spec.n_landmarks] + [spec.width] * spec.depth):
+            layers += [_uniform(before, after, (6 / (before + after)) ** 0.5), nn.Tanh(), nn.Dropout(spec.dropout)]
+        self.layers = nn.Sequential(*layers, _uniform(spec.width, spec.n_targets, self.NEAR_ZERO))
+
+    def standardised(self, x_BL: Tensor) -> Tensor:
+        """Return predictions on the scale of mean 0 and deviation 1, shape (B, n_targets)."""
+        return cast(Tensor, self.layers((x_BL - self.center) * self.scale))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        return self.standardised(x_BL) * self.deviation + self.mean
+
+
+def _uniform(before: int, after: int, limit: float) -> nn.Linear:
+    layer = nn.Linear(before, after)
+    nn.init.uniform_(layer.weight, -limit, limit)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def build(spec: Spec, seed: int = 0) -> nn.Module:
     """Build the module of a spec, with seeded weights to be set or trained; torch's own stream is left alone."""
     return seeded(lambda: _build(spec), seed)
@@ -203,4 +245,6 @@ def _build(spec: Spec) -> nn.Module:
         return Kernel(spec)
     if spec.kind == "paper_network":
         return paper_layers(spec.n_landmarks, spec.n_targets, spec.width, spec.depth, spec.dropout)
+    if spec.kind == "d_gex":
+        return DGex(spec)
     return Network(spec)

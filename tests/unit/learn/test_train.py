@@ -18,7 +18,14 @@ from sclandmarks.io.checkpoints import FileCheckpoint
 from sclandmarks.learn.task import Hooks, Step, Task, split_genes
 from sclandmarks.learn.train import NetworkLearner, train
 from sclandmarks.matrix import MemoryBatches
-from sclandmarks.params import EpochParams, NetworkPredictor, PaperLinearPredictor, PaperNetworkPredictor, PaperPanel
+from sclandmarks.params import (
+    DGexPredictor,
+    EpochParams,
+    NetworkPredictor,
+    PaperLinearPredictor,
+    PaperNetworkPredictor,
+    PaperPanel,
+)
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.predict.modules import Spec, build
 from sclandmarks.select import SELECTORS, SelectionTask
@@ -44,6 +51,7 @@ NETWORKS = {
         folds=0,
         **EPOCHS,
     ),
+    "d_gex": DGexPredictor(method="d_gex", width=12, depth=2, dropout=0.3, **EPOCHS | {"learning_rate": 0.03}),
     "paper_linear": PaperLinearPredictor(
         method="paper_linear", scale="log", seed=3, learning_rate=1e-3, max_epochs=8, patience=4
     ),

@@ -16,6 +16,7 @@ SPECS = {
     "nearest": Spec("nearest", 5, 7, width=9, rank=3),
     "kernel": Spec("kernel", 5, 7, width=9, rank=2),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
+    "d_gex": Spec("d_gex", 5, 7, width=6, depth=2, dropout=0.4),
     "network": Spec("network", 5, 7, width=6, depth=2, rank=3, dropout=0.4, input_dropout=0.2, members=2),
 }
 
