@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from sclandmarks.learn.task import dense_pairs
 from sclandmarks.matrix import Cells
-from sclandmarks.predict.modules import Constant, Kernel, LowRank, Network
+from sclandmarks.predict.modules import Constant, DGex, Kernel, LowRank, Network
 
 MEMORY = 1 << 29  # bytes for one block of genes over all cells, with its ranks
 PER_VALUE = 64  # bytes that each predicted value of a block takes at the peak: two values, ranks, places of a sort
@@ -47,7 +47,7 @@ class Narrow(nn.Module):
     def __init__(self, module: nn.Module, outputs: Tensor) -> None:
         super().__init__()
         self.module, self.outputs = module, outputs
-        weights = dict(module.named_parameters())
+        weights = dict(module.named_parameters()) | dict(module.named_buffers())
         self.parts = {name: weights[name].index_select(dim, outputs) for name, dim in output_weights(module).items()}
 
     def forward(self, x_BL: Tensor) -> Tensor:
@@ -60,12 +60,17 @@ class Narrow(nn.Module):
 
 
 def output_weights(module: nn.Module) -> Mapping[str, int]:
-    """Parameters that have one entry an output -> the dimension of the outputs; empty for an unknown module."""
+    """Weights that have one entry an output -> the dimension of the outputs; empty for an unknown module."""
     if isinstance(module, nn.Linear):
         return {"weight": 0, "bias": 0}
     if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Linear):
         last = len(module) - 1
         return {f"{last}.weight": 0, f"{last}.bias": 0}
+    if isinstance(module, DGex):
+        return {f"layers.{name}": dim for name, dim in output_weights(module.layers).items()} | {
+            "mean": 0,
+            "deviation": 0,
+        }
     if isinstance(module, LowRank | Kernel | Network):
         return {"B_RT": 1, "bias": 0}
     return {"bias": 0} if isinstance(module, Constant) else {}
