@@ -50,10 +50,12 @@ def predict_theirs(setup: Setup, arena: Arena, places: IntArray, name: str) -> t
 
 def predict_ours(arena: Arena, places: IntArray, name: str) -> tuple[Any, Row]:
     """Predictions by a predictor of ours with the settings of params.yaml."""
-    settings = load_params(arena.folder / paths.PARAMS).predictors[name]
+    params = load_params(arena.folder / paths.PARAMS)
+    settings = params.predictors[name]
     batch, seed = getattr(settings, "batch_size", 256), getattr(settings, "seed", 0)
     train, held_back = (MemoryBatches(matrix.X_CG, batch, seed) for matrix in arena.cohort[:2])
-    task = Task(train, held_back, *split_genes(train.n_genes, places.tolist()))
+    genes = split_genes(train.n_genes, places.tolist())
+    task = Task(train, held_back, *genes, log_base=params.prepare.log_base)
     began, before = time.perf_counter(), used()
     module = PREDICTORS[settings.method](task, settings, Hooks()).module
     costs = {"status": "ok", "seconds": time.perf_counter() - began, "cpu": used() - before}

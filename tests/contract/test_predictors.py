@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sclandmarks.params import (
     MeanPredictor,
     NetworkPredictor,
     OlsPredictor,
+    PanelTotal,
     PaperLinearPredictor,
     PaperNetworkPredictor,
     ReducedRankPredictor,
@@ -69,13 +71,32 @@ IN_ONE_PASS = ("zero", "mean", "ols", "knn", "kernel", "ridge", "reduced_rank")
 SEEDED = ("paper_network", "d_gex", "network")
 N_TRAIN = 300
 
-every_predictor = pytest.mark.parametrize("name", PREDICTORS)
+OWN = ", own total"
+TOTALS = {
+    f"{name}{OWN}": settings.model_copy(update={"panel_total": True})
+    for name, settings in SETTINGS.items()
+    if isinstance(settings, PanelTotal)
+}
+CASES = SETTINGS | TOTALS  # every predictor, and those with a panel on one that is normalised by its own total
+
+every_predictor = pytest.mark.parametrize("name", CASES)
+
+
+def fit(name: str, task: Task, hooks: Hooks, **changed: Any) -> Fitted:
+    """Fit a case, some of its settings changed."""
+    settings = CASES[name].model_copy(update=changed)
+    return PREDICTORS[settings.method](task, settings, hooks)
+
+
+def own(names: Iterable[str]) -> list[str]:
+    """These cases, and the same on panels normalised by their own total."""
+    return [*names, *(f"{name}{OWN}" for name in names if f"{name}{OWN}" in TOTALS)]
 
 
 def task_of(planted: Any) -> Task:
     """From the six planted landmarks to all other genes."""
     train, held_back = MemoryBatches(planted.values[:N_TRAIN], 32), MemoryBatches(planted.values[N_TRAIN:], 64)
-    return Task(train, held_back, *split_genes(80, planted.positions))
+    return Task(train, held_back, *split_genes(80, planted.positions), log_base=10)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +108,7 @@ def task(planted: Any) -> Task:
 @pytest.fixture(scope="module")
 def fits(task: Task) -> dict[str, Fitted]:
     """Every predictor, fitted once."""
-    return {name: fit(task, SETTINGS[name], Hooks()) for name, fit in PREDICTORS.items()}
+    return {name: fit(name, task, Hooks()) for name in CASES}
 
 
 def held_back_mse(fitted: Fitted, task: Task) -> float:
@@ -157,29 +178,25 @@ def test_the_same_seed_repeats_the_fit(name: str, fits: dict[str, Fitted], plant
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002
     streams = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    again = PREDICTORS[name](task_of(planted), SETTINGS[name], Hooks())
+    again = fit(name, task_of(planted), Hooks())
     assert torch.equal(torch.get_rng_state(), streams[0])
     assert (np.random.get_state()[1] == streams[1]).all()  # noqa: NPY002
     assert same(again.module, fits[name].module)
     assert again.history == fits[name].history
 
 
-@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("name", own(SEEDED))
 def test_another_seed_gives_another_fit(name: str, fits: dict[str, Fitted], task: Task) -> None:
     """The seed is used."""
-    settings = SETTINGS[name].model_copy(update={"seed": 1, "max_epochs": 2})
-    assert not same(PREDICTORS[name](task, settings, Hooks()).module, fits[name].module)
+    assert not same(fit(name, task, Hooks(), seed=1, max_epochs=2).module, fits[name].module)
 
 
 @every_predictor
 def test_every_step_is_reported(name: str, fits: dict[str, Fitted], task: Task) -> None:
     """The hook sees what becomes the history, in order."""
-    if name in (*SEEDED, "paper_linear"):
-        settings = SETTINGS[name].model_copy(update={"max_epochs": 3})
-    else:
-        settings = SETTINGS[name]
+    changed = {"max_epochs": 3} if name in own((*SEEDED, "paper_linear")) else {}
     seen = []
-    fitted = PREDICTORS[name](task, settings, Hooks(lambda metrics, step: seen.append((step, dict(metrics)))))
+    fitted = fit(name, task, Hooks(lambda metrics, step: seen.append((step, dict(metrics)))), **changed)
     assert seen == [(step, metrics) for step, metrics in fitted.history]
 
 
@@ -211,13 +228,13 @@ def streamed(planted: Any, tmp_path_factory: pytest.TempPathFactory) -> Task:
         write_matrix(folder, planted.counts, planted.values)
     file = MatrixFile(folder)
     train, held_back = ParquetBatches(file, np.arange(N_TRAIN), 32), ParquetBatches(file, np.arange(N_TRAIN, 400), 64)
-    return Task(train, held_back, *split_genes(80, planted.positions))
+    return Task(train, held_back, *split_genes(80, planted.positions), log_base=10)
 
 
-@pytest.mark.parametrize("name", IN_ONE_PASS)
+@pytest.mark.parametrize("name", own(IN_ONE_PASS))
 def test_streamed_cells_give_the_fit_of_cells_in_memory(name: str, fits: dict[str, Fitted], streamed: Task) -> None:
     """What is learned in one pass in order does not depend on where the cells come from."""
-    fitted = PREDICTORS[name](streamed, SETTINGS[name], Hooks())
+    fitted = fit(name, streamed, Hooks())
     x_BL = streamed.example(20)
     torch.testing.assert_close(fitted.module(x_BL), fits[name].module(x_BL), rtol=1e-4, atol=1e-4)
     assert fitted.chosen.keys() == fits[name].chosen.keys()
@@ -235,3 +252,36 @@ def test_streamed_cells_are_predicted_as_cells_in_memory(
     )
     assert first.shape == second.shape == (100, 74)
     torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_panel_of_its_own_total_needs_nothing_else_of_a_cell(
+    name: str, fits: dict[str, Fitted], planted: Any
+) -> None:
+    """Counts of the panel alone, of any depth, are predicted as in whole cells; cells without reads too."""
+    counts_CL = planted.counts.X_CG[:N_TRAIN].toarray()[:, planted.positions].astype(np.float64)
+    counts_CL[:2] = 0
+    module = fits[name].module
+    first, *others = (module(torch.from_numpy(np.log10(1 + scale * counts_CL)).float()) for scale in (1, 0.5, 32, 1e3))
+    assert first.isfinite().all()
+    assert torch.equal(first[0], first[1])
+    for other in others:
+        torch.testing.assert_close(other, first, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_a_panel_of_its_own_total_can_be_exported(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """In plain operations of torch, for any number of cells, as the tracker keeps models."""
+    module, x_BL = fits[name].module, task.example(9)
+    shapes = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(module, (task.example(4),), dynamic_shapes=shapes).module()
+    torch.testing.assert_close(exported(x_BL), module(x_BL))
+
+
+@pytest.mark.parametrize("name", TOTALS)
+def test_the_setting_decides(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """Without it the module has no step before it, and predicts otherwise than with it."""
+    plain, x_BL = fits[name.removesuffix(OWN)], task.example(8)
+    assert (fits[name].spec.panel_total, plain.spec.panel_total) == (True, False)
+    assert not any(weight.startswith("total.") for weight in plain.module.state_dict())
+    assert not torch.allclose(fits[name].module(x_BL), plain.module(x_BL), atol=1e-3)

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from sclandmarks.learn.task import dense_pairs
 from sclandmarks.matrix import Cells
-from sclandmarks.predict.modules import Constant, DGex, Kernel, LowRank, Network
+from sclandmarks.predict.modules import ByOwnTotal, Constant, DGex, Kernel, LowRank, Network
 
 MEMORY = 1 << 29  # bytes for one block of genes over all cells, with its ranks
 PER_VALUE = 64  # bytes that each predicted value of a block takes at the peak: two values, ranks, places of a sort
@@ -61,6 +61,8 @@ class Narrow(nn.Module):
 
 def output_weights(module: nn.Module) -> Mapping[str, int]:
     """Weights that have one entry an output -> the dimension of the outputs; empty for an unknown module."""
+    if isinstance(module, ByOwnTotal):
+        return {f"module.{name}": dim for name, dim in output_weights(module.module).items()}
     if isinstance(module, nn.Linear):
         return {"weight": 0, "bias": 0}
     if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.Linear):

@@ -14,6 +14,7 @@ from torch import Tensor
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.matrix import Batches, to_torch
+from sclandmarks.params import LogBase
 
 
 class Pair(NamedTuple):
@@ -36,6 +37,8 @@ class Task:
     outputs : torch.Tensor, shape (n_targets,), int64
         Columns of the target genes.
     device : torch.device
+    log_base : {2, 10, "e"}, optional
+        Of the values, which are log(1 + rate); predictors with `panel_total` need it.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Task:
     inputs: Tensor
     outputs: Tensor
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    log_base: LogBase | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to learn from, and something to learn."""

@@ -20,6 +20,7 @@ Seed = Annotated[Whole, Field(ge=0, lt=2**32)]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
 Rate = Annotated[Number, Field(gt=0, lt=1e3)]
 Unit = Literal["log", "counts"]
+LogBase = Literal[2, 10, "e"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 Dropout = Annotated[Number, Field(ge=0, lt=1)]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sclandmarks.params.base import Count, Fraction, Name, Number, Positive, Section, Seed, Whole
+from sclandmarks.params.base import Count, Fraction, LogBase, Name, Number, Positive, Section, Seed, Whole
 from sclandmarks.schema import UNKNOWN
 
 
@@ -65,7 +65,7 @@ class PrepareParams(Section):
     min_reads: Positive
     min_cells: Positive
     scale: Annotated[Number, Field(gt=0)]
-    log_base: Literal[2, 10, "e"]
+    log_base: LogBase
 
 
 class ExploreParams(Section):

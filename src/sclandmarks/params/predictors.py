@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sclandmarks.params.base import Count, Dropout, Name, Number, Positive, Rate, Section, Seed, Unit
 from sclandmarks.params.panels import EpochParams, TrainingParams
@@ -19,6 +20,22 @@ class LogScale(Section):
         return "log"
 
 
+class PanelTotal(Section):
+    """Base of predictors that take the panel's values.
+
+    Parameters
+    ----------
+    panel_total : bool
+        The panel is normalised by its own total, as an assay of the panel alone is; otherwise by all reads of a cell.
+    """
+
+    panel_total: Annotated[bool, Field(strict=True, exclude_if=not_)] = False
+
+
+class LogPanel(PanelTotal, LogScale):
+    """Base of predictors that take the panel's processed values."""
+
+
 class ZeroPredictor(LogScale):
     """Predicts zero: a control."""
 
@@ -31,27 +48,27 @@ class MeanPredictor(LogScale):
     method: Literal["mean"]
 
 
-class OlsPredictor(LogScale):
+class OlsPredictor(LogPanel):
     """Ordinary least squares, the inference of L1000: of smallest norm where landmarks depend on each other."""
 
     method: Literal["ols"]
 
 
-class RidgePredictor(LogScale):
+class RidgePredictor(LogPanel):
     """Ridge regression in closed form; one lambda chosen on the held-back cells, or one a gene by leave-one-out."""
 
     method: Literal["ridge"]
     penalty: Literal["shared", "per_gene"] = "shared"
 
 
-class ReducedRankPredictor(LogScale):
+class ReducedRankPredictor(LogPanel):
     """Ridge whose fitted values are cut to a low rank; rank and lambda chosen on the held-back cells."""
 
     method: Literal["reduced_rank"]
     max_rank: Positive
 
 
-class KnnPredictor(LogScale):
+class KnnPredictor(LogPanel):
     """Mean of the nearest training cells; how many is chosen on the held-back cells."""
 
     method: Literal["knn"]
@@ -59,7 +76,7 @@ class KnnPredictor(LogScale):
     max_cells: Positive
 
 
-class KernelParams(LogScale):
+class KernelParams(LogPanel):
     """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, and folds of the slopes (0: none)."""
 
     seed: Seed
@@ -82,7 +99,7 @@ class KernelPredictor(KernelParams):
     method: Literal["kernel"]
 
 
-class PaperLinearPredictor(EpochParams):
+class PaperLinearPredictor(EpochParams, PanelTotal):
     """The study's linear baseline: plain stochastic gradient, one cell at a time."""
 
     method: Literal["paper_linear"]
@@ -93,8 +110,17 @@ class PaperLinearPredictor(EpochParams):
         """Scale of inputs and outputs."""
         return self.scale
 
+    @model_validator(mode="after")
+    def _has_rates(self) -> PaperLinearPredictor:
+        if self.panel_total and self.scale == "counts":
+            raise ValueError(
+                "panel_total: expected false with scale: counts, whose values are normalised by no total; got true "
+                "(choose scale: log)"
+            )
+        return self
 
-class PaperNetworkPredictor(TrainingParams, LogScale):
+
+class PaperNetworkPredictor(TrainingParams, LogPanel):
     """The study's network: Linear, Dropout, ReLU blocks, then Linear, by Adam."""
 
     method: Literal["paper_network"]
@@ -104,7 +130,7 @@ class PaperNetworkPredictor(TrainingParams, LogScale):
     loss: Literal["mse", "weighted_mse"]
 
 
-class DGexPredictor(TrainingParams, LogScale):
+class DGexPredictor(TrainingParams, LogPanel):
     """D-GEX: tanh layers on standardised genes, by stochastic gradient with momentum, see `predict.d_gex`.
 
     Published are widths 3000, 6000 and 9000, depths 1, 2 and 3, and dropout of 0, 0.1 and 0.25; the defaults are the

@@ -16,8 +16,9 @@ from sclandmarks.predict.networks import fit_paper_network
 from sclandmarks.predict.reduced import fit_reduced_rank
 from sclandmarks.predict.residual import fit_network
 from sclandmarks.predict.sgd import fit_paper_linear
+from sclandmarks.predict.totals import by_own_total
 
-PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
+_ON_THE_VALUES: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
     "zero": fit_zero,
     "mean": fit_mean,
     "paper_linear": fit_paper_linear,
@@ -30,5 +31,8 @@ PREDICTORS: dict[str, Callable[[Task, Any, Hooks], Fitted]] = {
     "d_gex": fit_d_gex,
     "network": fit_network,
 }
+
+PREDICTORS = {name: by_own_total(fit) for name, fit in _ON_THE_VALUES.items()}
+"""Each fits to the panel's values as they are, or with `panel_total` normalised by the panel's own total."""
 
 __all__ = ["PREDICTORS", "Fitted", "Hooks", "Task"]

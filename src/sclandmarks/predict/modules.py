@@ -32,6 +32,8 @@ class Spec:
         Of hidden units, and of inputs.
     members : int
         Networks whose mean is taken.
+    panel_total : bool
+        The panel's values are first normalised by their own total.
     version : int
         `SHAPES` of the code that built the module.
     """
@@ -45,6 +47,7 @@ class Spec:
     dropout: float = 0.0
     input_dropout: float = 0.0
     members: int = 0
+    panel_total: bool = False
     version: int = SHAPES
 
 
@@ -227,9 +230,52 @@ def _uniform(before: int, after: int, limit: float) -> nn.Linear:
     return layer
 
 
+class OwnTotal(nn.Module):
+    """x' = log(1 + s r / sum(r)), with rates r = base^x - 1 of the panel and s their typical sum.
+
+    The sum is what makes values depend on all reads of a cell: x' is the same for x = log(1 + a r) with any a > 0, the
+    panel's raw counts among them. A cell without reads of the panel stays zero. Sums are taken in float64.
+
+    Parameters
+    ----------
+    ln_base : float
+        Natural logarithm of the base of the values.
+    typical : float
+        Sum of the panel's rates in a typical cell.
+    """
+
+    ln_base: Tensor
+    typical: Tensor
+
+    def __init__(self, ln_base: float = 1.0, typical: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("ln_base", torch.tensor(ln_base, dtype=torch.float64))
+        self.register_buffer("typical", torch.tensor(typical, dtype=torch.float64))
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return the panel's values, normalised by their own total, of the same shape."""
+        rate_BL = torch.expm1(x_BL.double() * self.ln_base)
+        total_B1 = rate_BL.sum(1, keepdim=True)
+        share_BL = rate_BL / torch.where(total_B1 > 0, total_B1, 1.0)
+        return (torch.log1p(self.typical * share_BL) / self.ln_base).to(x_BL.dtype)
+
+
+class ByOwnTotal(nn.Module):
+    """A module on a panel that is first normalised by its own total."""
+
+    def __init__(self, total: OwnTotal, module: nn.Module) -> None:
+        super().__init__()
+        self.total, self.module = total, module
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        """Return predictions, shape (B, n_targets)."""
+        return cast(Tensor, self.module(self.total(x_BL)))
+
+
 def build(spec: Spec, seed: int = 0) -> nn.Module:
     """Build the module of a spec, with seeded weights to be set or trained; torch's own stream is left alone."""
-    return seeded(lambda: _build(spec), seed)
+    module = seeded(lambda: _build(spec), seed)
+    return ByOwnTotal(OwnTotal(), module) if spec.panel_total else module
 
 
 def _build(spec: Spec) -> nn.Module:

@@ -11,7 +11,7 @@ from sclandmarks import paths
 from sclandmarks.errors import ParamsError
 from sclandmarks.params import Params, Range, Section, Space
 
-FIXED = ("selector", "method", "scale")  # another section, or another scale of the score
+FIXED = ("selector", "method", "scale", "panel_total")  # another section, scale of the score, or input
 
 
 def find_base(params: Params, task: Literal["fit", "select"]) -> Section:

@@ -39,7 +39,7 @@ def fit_together(
     Raises
     ------
     ParamsError
-        If the shapes do not agree.
+        If the shapes do not agree, or a panel is normalised by its own total.
     """
     _check_shared(settings)
     done: list[Trained | Exception] = [Trained({}, [], 0) for _ in settings]
@@ -84,3 +84,5 @@ def _check_shared(settings: Sequence[PaperNetworkPredictor]) -> None:
         values = {getattr(each, name) for each in settings}
         if len(values) != 1:
             raise ParamsError(f"one {name} for networks trained at once", f"{sorted(values)}", "Train them apart.")
+    if any(each.panel_total for each in settings):
+        raise ParamsError("panel_total: false for networks trained at once", "true", "Train them apart.")

@@ -68,7 +68,8 @@ class FitObjective:
         """Training and validation cells in batches as the settings say, inputs and outputs."""
         order = getattr(chosen, "batch_size", BATCH_SIZE), getattr(chosen, "seed", 0)
         train, validation = (batches.reordered(*order) for batches in (self._train, self._validation))
-        return Task(train, validation, self.inputs, self.outputs, self.device)
+        log_base = self.plan.context.prepare.log_base
+        return Task(train, validation, self.inputs, self.outputs, self.device, log_base)
 
     def finish(self, fitted: Fitted, mse: float, folder: Path) -> Outcome:
         """Save the model, and make the outcome of its error on the validation cells."""

@@ -21,6 +21,14 @@ def filled(spec: Spec) -> torch.nn.Module:
     return module.eval()
 
 
+def test_the_step_before_a_module_does_not_matter() -> None:
+    """A panel normalised by its own total goes before the same weights."""
+    plain, own = filled(Spec("kernel", 5, 7, **SIZES)), filled(Spec("kernel", 5, 7, panel_total=True, **SIZES))
+    assert output_weights(own) == {f"module.{name}": dim for name, dim in output_weights(plain).items()}
+    x_BL, some = torch.rand(4, 5), torch.tensor([6, 0, 3])
+    torch.testing.assert_close(Narrow(own, some)(x_BL), own(x_BL)[:, some])
+
+
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_some_targets_are_predicted_as_among_all(kind: Kind) -> None:
     """In the order asked for; the weights of the whole module stay as they are."""

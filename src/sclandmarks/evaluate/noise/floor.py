@@ -27,8 +27,9 @@ from scipy import sparse
 
 from sclandmarks.errors import DataError
 from sclandmarks.evaluate.bootstrap import Interval, interval
-from sclandmarks.evaluate.noise.thinning import LogBase, Thinning, log_values, thin
+from sclandmarks.evaluate.noise.thinning import Thinning, log_values, thin
 from sclandmarks.matrix import Batches
+from sclandmarks.params import LogBase
 
 FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]

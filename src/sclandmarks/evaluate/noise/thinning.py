@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sclandmarks.params import LogBase
+
 FloatArray = NDArray[np.float64]
 KeyArray = NDArray[np.uint64]
-LogBase = Literal[2, 10, "e"]
 
 WORD = 64
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sclandmarks.params import LogBase
 from sclandmarks.prep.scprep_adapter import log_normalise
-
-LogBase = Literal[2, 10, "e"]
 
 
 def thin(counts_CL: sparse.csr_matrix, kept_C: NDArray[np.float64], rng: np.random.Generator) -> sparse.csr_matrix:

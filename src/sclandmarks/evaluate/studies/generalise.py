@@ -33,7 +33,7 @@ from sclandmarks.evaluate.studies.rows import to_frame
 from sclandmarks.evaluate.studies.scores import FloatArray, Predict, Resampled, Score, explained, minus, to_interval
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import ExpressionMatrix, IntArray, MemoryBatches
-from sclandmarks.params import Predictor, PrepareParams, StudiesParams
+from sclandmarks.params import LogBase, Predictor, PrepareParams, StudiesParams
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.prep.prepare import prepare
 from sclandmarks.prep.scprep_adapter import expressed_genes
@@ -51,6 +51,7 @@ class Left(NamedTuple):
 
     trainings: dict[str, Cohort]
     n_genes_lost: int
+    log_base: LogBase | None = None
 
 
 def leave_out(
@@ -87,7 +88,7 @@ def leave_out(
         counts.X_CG[np.flatnonzero((subset == "train").to_numpy())], settings.min_reads, settings.min_cells
     )
     trainings = {WITHOUT: without, WITHIN: within, SAME_SIZE: _as_many(within, without, seed)}
-    return Left(trainings, len(kept_with) - values.n_genes)
+    return Left(trainings, len(kept_with) - values.n_genes, settings.log_base)
 
 
 def _relabel() -> pl.Expr:
@@ -126,7 +127,7 @@ def judge_group(left: Left, settings: StudiesParams) -> tuple[dict[Key, Score], 
     scores = {}
     for (name, training), order in orders.items():
         for predictor, entry in study.predictors.items():
-            predict = fit_predictor(entry, left.trainings[training], order)
+            predict = fit_predictor(entry, left.trainings[training], order, left.log_base)
             scores[name, predictor, training] = _score(judge, predict, order)
     return scores, {name: len(orders[name, WITHOUT]) for name in study.panels}
 
@@ -135,17 +136,18 @@ def _score(judge: Judge, predict: Predict, order: IntArray) -> Score:
     return judge.score(predict, sparse.csr_matrix(judge.test_CG[:, order]), order)[COMMON]
 
 
-def fit_predictor(settings: Predictor, cohort: Cohort, order: IntArray) -> Predict:
+def fit_predictor(settings: Predictor, cohort: Cohort, order: IntArray, log_base: LogBase | None = None) -> Predict:
     """Fit a predictor of the log scale: panel values to the values of all genes (zero at the panel's own).
 
-    The closed form of `prefix` stands for `reduced_rank`: the same model, found faster.
+    The closed form of `prefix` stands for `reduced_rank` on the values as they are: the same model, found faster.
     """
-    if settings.method == "reduced_rank":
+    if settings.method == "reduced_rank" and not settings.panel_total:
         return fit_order(cohort, order, [len(order)], settings.max_rank)[len(order)].predict
     inputs, outputs = split_genes(cohort.train.n_genes, order.tolist())
     size, seed = getattr(settings, "batch_size", 256), getattr(settings, "seed", 0)
     train, held_back = (MemoryBatches(matrix.X_CG, size, seed) for matrix in cohort[:2])
-    module = PREDICTORS[settings.method](Task(train, held_back, inputs, outputs), settings, Hooks()).module
+    task = Task(train, held_back, inputs, outputs, log_base=log_base)
+    module = PREDICTORS[settings.method](task, settings, Hooks()).module
 
     @torch.no_grad()
     def predict(X_BL: torch.Tensor) -> torch.Tensor:
