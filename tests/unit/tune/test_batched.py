@@ -119,6 +119,12 @@ def test_shapes_that_differ_are_refused(change: dict[str, Any], task: Task) -> N
         fit_together(task, settings, quiet(2))
 
 
+def test_panels_of_their_own_total_are_refused(task: Task) -> None:
+    """Their step before the module is not built here."""
+    with pytest.raises(ParamsError, match="panel_total: false for networks trained at once"):
+        fit_together(task, [settings_of(), settings_of(panel_total=True)], quiet(2))
+
+
 def test_interruption_passes_through(task: Task) -> None:
     def interrupt(metrics: Mapping[str, float], step: int) -> None:
         raise KeyboardInterrupt

@@ -22,6 +22,7 @@ from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.predict.base import held_back_mse
+from sclandmarks.predict.modules import ByOwnTotal
 from sclandmarks.tune.fitting import FitObjective
 from sclandmarks.tune.objective import Curve, Outcome, open_objective
 from sclandmarks.tune.plan import make_plan
@@ -119,6 +120,20 @@ def test_every_predictor_can_be_the_base(made: Any, predictor: str) -> None:
         assert outcome.values == (pytest.approx(((Y_CG - train.mean(0)) ** 2).mean(0)[targets].mean(), rel=1e-5),)
     if predictor == "paper_linear_counts":
         assert outcome.values[0] > 1, "squared reads"
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_panel_of_its_own_total_is_tuned_as_it_is_used(made: Any) -> None:
+    """The stored module has the step before it, and the score is its error on values of whole cells."""
+    plain, _ = tried(made(), "fit", {"width": 4})
+    outcome, _ = tried(made(predictors__network__panel_total=True), "fit", {"width": 4})
+    saved, (_, Y_CG) = load_model(FOLDER / "model"), held_back()
+    inputs, outputs = LearningData().split_at(saved.landmarks, FOLDER)
+    assert isinstance(saved.module, ByOwnTotal)
+    with torch.no_grad():
+        predicted = saved.module(torch.from_numpy(Y_CG[:, inputs]).float()).double().numpy()
+    assert outcome.values == (pytest.approx(((predicted - Y_CG[:, outputs]) ** 2).mean(), rel=1e-5),)
+    assert outcome.values != plain.values
 
 
 @pytest.mark.usefixtures("workplace")

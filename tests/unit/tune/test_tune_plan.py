@@ -29,6 +29,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"tune__fit__predictor": "paper_linear", "tune__fit__space": {"scale": {"choices": ["log", "counts"]}}},
         ["tune.fit.space.scale", "got scale"],
     ),
+    "another input": (
+        "fit",
+        {"tune__fit__space": {"panel_total": {"choices": [True, False]}}},
+        ["tune.fit.space.panel_total", "got panel_total"],
+    ),
     "a bound that is refused": (
         "fit",
         {"tune__fit__space": {"dropout": {"low": 0.0, "high": 1.0}}},

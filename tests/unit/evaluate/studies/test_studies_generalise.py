@@ -98,6 +98,22 @@ def test_nothing_of_the_group_reaches_what_is_learned_without_it(
     assert (seen[0].train.X_CG != seen[1].train.X_CG).nnz  # the training that may see them does
 
 
+@pytest.mark.parametrize(
+    "settings", [RidgePredictor(method="ridge"), ReducedRankPredictor(method="reduced_rank", max_rank=3)]
+)
+def test_panels_of_their_own_total_predict_from_counts_alone(
+    settings: Any, values: Any, preparation: PrepareParams
+) -> None:
+    """In the base of the preparation; the closed form of whole cells does not stand in."""
+    order, own = np.array([1, 30, 60]), settings.model_copy(update={"panel_total": True})
+    predict = fit_predictor(own, values, order, preparation.log_base)
+    X_BL = torch.from_numpy(values.test.X_CG[:, order].toarray())
+    thrice_BL = torch.log10(1 + 3 * (10 ** X_BL.double() - 1)).float()
+    torch.testing.assert_close(predict(thrice_BL), predict(X_BL), rtol=1e-4, atol=1e-4)
+    plain = fit_predictor(settings, values, order)
+    assert not torch.allclose(plain(thrice_BL), plain(X_BL), atol=1e-2)
+
+
 def test_predictors_of_the_table_predict_all_genes(values: Any) -> None:
     order = np.array([1, 30, 60])
     X_BL = torch.from_numpy(values.test.X_CG[:, order].toarray())
