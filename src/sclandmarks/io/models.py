@@ -6,19 +6,20 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from sclandmarks import schema
-from sclandmarks.errors import SchemaError
+from sclandmarks.errors import ParamsError, SchemaError
 from sclandmarks.io.atomic import write_aside
 from sclandmarks.io.tables import read_json, write_json, write_table
 from sclandmarks.learn.task import history_table
 from sclandmarks.params import Unit
 from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.modules import SHAPES, Spec, build
+from sclandmarks.predict.modules import SHAPES, ByOwnTotal, Spec, build
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
@@ -48,6 +49,37 @@ class SavedModel:
     def unit(self) -> Unit:
         """Scale of inputs and outputs: log or counts."""
         return "counts" if self.about.get("scale") == "counts" else "log"
+
+    @torch.no_grad()
+    def predict_counts(self, counts_BL: Tensor) -> Tensor:
+        """Predict from raw counts of the panel alone, as an assay of the panel has them.
+
+        Parameters
+        ----------
+        counts_BL : torch.Tensor, shape (B, n_landmarks)
+            Columns in the order of `landmarks`; of any depth where the panel is normalised by its own total.
+
+        Returns
+        -------
+        torch.Tensor, shape (B, n_targets)
+            On the scale of the model: processed values of whole cells, or counts.
+
+        Raises
+        ------
+        ParamsError
+            If the model takes values that are normalised by all reads of a cell.
+        """
+        if self.unit == "counts":
+            predicted_BT: Tensor = self.module(counts_BL.float())
+            return predicted_BT
+        if not isinstance(self.module, ByOwnTotal):
+            raise ParamsError(
+                "a model of panels that are normalised by their own total",
+                "one whose values are normalised by all reads of a cell, which the panel alone does not tell",
+                "Fit with panel_total: true of the predictor in params.yaml, or give its module normalised values.",
+            )
+        values_BL = torch.log1p(counts_BL.double()) / self.module.total.ln_base
+        return cast(Tensor, self.module(values_BL.float()))
 
 
 def save_model(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sclandmarks import schema
-from sclandmarks.errors import SchemaError
+from sclandmarks.errors import ParamsError, SchemaError
 from sclandmarks.io.models import ABOUT, HISTORY, WEIGHTS, load_model, save_model
 from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Step
@@ -25,7 +25,9 @@ SPECS = [
     Spec("low_rank", 2, 3, rank=1),
     Spec("kernel", 2, 3, width=4, rank=2),
     Spec("paper_network", 2, 3, width=4, depth=2, dropout=0.5),
+    Spec("d_gex", 2, 3, width=4, depth=1, dropout=0.5),
     Spec("network", 2, 3, width=4, depth=1, rank=2, dropout=0.5, members=2),
+    Spec("low_rank", 2, 3, rank=1, panel_total=True),
 ]
 
 
@@ -45,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.kind}{spec.panel_total:d}")
 def test_read_back_it_predicts_the_same(spec: Spec, tmp_path: Path) -> None:
     """To the last bit, in eval mode, with the names of its genes in order and what was chosen."""
     before = fitted(spec)
@@ -141,3 +143,27 @@ def test_a_history_without_epochs_is_a_table(tmp_path: Path) -> None:
     spec = SPECS[0]
     save_model(tmp_path, Fitted(build(spec), spec), LANDMARKS, TARGETS, {})
     assert read_table(tmp_path / HISTORY, schema.HISTORY).equals(pl.DataFrame(schema=schema.HISTORY.dtypes))
+
+
+def test_counts_of_a_panel_alone_are_predicted_from(tmp_path: Path) -> None:
+    """Where it is normalised by its own total, at any depth; the numbers are those of normalised values."""
+    save_model(tmp_path, fitted(SPECS[-1]), LANDMARKS, TARGETS, {"scale": "log"})
+    model, counts_BL = load_model(tmp_path), torch.tensor([[3, 9], [0, 0], [30, 90]])
+    values_BL = torch.log1p(250.0 * counts_BL) / model.module.total.ln_base.float()
+    predicted_BT = model.predict_counts(counts_BL)
+    torch.testing.assert_close(predicted_BT, model.module(values_BL).detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(predicted_BT[0], predicted_BT[2])
+    assert not predicted_BT.requires_grad
+
+
+def test_a_model_of_counts_takes_them_as_they_are(tmp_path: Path) -> None:
+    """And returns counts."""
+    save_model(tmp_path, fitted(SPECS[1]), LANDMARKS, TARGETS, {"scale": "counts"})
+    model, counts_BL = load_model(tmp_path), torch.tensor([[3, 9], [0, 1]])
+    assert torch.equal(model.predict_counts(counts_BL), model.module(counts_BL.float()))
+
+
+def test_a_model_of_whole_cells_refuses_counts_of_a_panel(folder: Path) -> None:
+    """What is missing, and which setting to fit with."""
+    with pytest.raises(ParamsError, match=r"all reads of a cell.*panel_total: true"):
+        load_model(folder).predict_counts(torch.ones(1, 2))
