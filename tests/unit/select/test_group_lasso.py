@@ -54,12 +54,11 @@ def test_the_path_falls_from_lambda_max(selected: Selected) -> None:
     assert [n >= 10 for n in n_active] == [False] * (len(n_active) - 1) + [True]
 
 
-def test_every_place_carries_a_small_gap(task: SelectionTask, selected: Selected) -> None:
+def test_every_place_carries_a_small_gap(selected: Selected) -> None:
     """The duality gap is within the tolerance all along, and that of the last place is a fact of the panel."""
-    problem = lay_out(task, SETTINGS, 0).problem()
     gaps = [step.metrics["gap"] for step in selected.history]
-    assert max(gaps) <= SETTINGS.tolerance * problem.constant
-    assert min(gaps) >= -1e-6 * problem.constant
+    assert max(gaps) <= SETTINGS.tolerance
+    assert min(gaps) >= -1e-6
     assert selected.facts == {name: selected.history[-1].metrics[name] for name in ("gap", "n_active", "lambda_ratio")}
 
 
