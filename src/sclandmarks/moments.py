@@ -12,6 +12,8 @@ from scipy import sparse
 from sclandmarks.errors import DataError
 from sclandmarks.matrix import to_torch
 
+LEAST = 1e-5  # of a gene's squared mean: of a variance below, products in float32 tell nothing
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -46,7 +48,8 @@ def gather(
     With weights of the cells (mean 1, in the order of the blocks) sums and means are weighted.
 
     Costs 2 x cells x rows x genes flops and rows x genes numbers, whatever the number of cells. Blocks are
-    multiplied in float32 and summed in `dtype`.
+    multiplied in float32 and summed in `dtype`. Of a row gene whose variance they cannot tell from none, all moments
+    are 0.
 
     Raises
     ------
@@ -70,7 +73,15 @@ def gather(
         raise _no_cells()
     mean_G = total_G / n_cells
     S_LG -= torch.outer(total_G[rows.to(device)], mean_G).to(dtype)
+    _clear_constant(S_LG, mean_G, rows.to(device), n_cells)
     return Moments(n_cells, mean_G.cpu(), S_LG.cpu(), rows.cpu())
+
+
+def _clear_constant(S_LG: torch.Tensor, mean_G: torch.Tensor, rows: torch.Tensor, n_cells: int) -> None:
+    square_L = S_LG[torch.arange(len(rows), device=S_LG.device), rows]
+    is_constant_L = square_L <= LEAST * n_cells * mean_G[rows].square()
+    S_LG[is_constant_L] = 0
+    S_LG[:, rows[is_constant_L]] = 0
 
 
 def gene_means(blocks: Iterable[sparse.csr_matrix]) -> torch.Tensor:

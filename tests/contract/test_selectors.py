@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from scipy import sparse
@@ -85,6 +86,15 @@ RANKED_BY_ENTRY = ("greedy", "guided")  # a later gene can gain more than one be
 SEEDED = ("random", "paper_f910", "group_lasso_network", "l1000_kmeans", "ensemble")
 FINDERS = ("group_lasso", "group_lasso_network", "greedy", "guided", "ensemble")
 EPOCHS_STOP = ("paper_f910",)
+BY_VARIANCE = (
+    "top_variance",
+    "group_lasso",
+    "group_lasso_network",
+    "greedy",
+    "l1000_kmeans",
+    "pca_loadings",
+    "ensemble",
+)
 
 every_selector = pytest.mark.parametrize("name", SELECTORS)
 
@@ -187,6 +197,35 @@ def test_a_panel_of_no_or_all_genes_is_refused(name: str, n_landmarks: int, task
     """Before anything is computed."""
     with pytest.raises(PanelError, match="smaller than the 80 genes"):
         select(name, replace(task, n_landmarks=n_landmarks))
+
+
+@every_selector
+@pytest.mark.parametrize("n_cells", [1, 20, 120])
+def test_cells_that_are_all_alike_give_a_panel_or_say_so(name: str, n_cells: int, task: SelectionTask) -> None:
+    """No rounding is taken for variance, and no division by what is not there."""
+    values = np.full((n_cells, 80), 3.3, dtype=np.float32)
+    values[:, 40:60], values[:, 60:] = 0.7, 0
+    counts = MemoryBatches(sparse.csr_matrix(np.ceil(values).astype(np.int32)), 16)
+    cells = task.cells[[0] * n_cells].with_columns(cell_id=pl.format("toy/{}", pl.int_range(n_cells)))
+    alike = replace(task, train=MemoryBatches(sparse.csr_matrix(values), 16), counts=counts, cells=cells)
+    try:
+        panel = select(name, alike).panel
+    except PanelError as error:
+        assert "vary over the training cells; got none" in str(error) or "halves of the counts" in str(error)
+        assert name in ("group_lasso", "group_lasso_network", "guided", "l1000_kmeans", "pca_loadings")
+    else:
+        assert panel["gene_id"].n_unique() == N_LANDMARKS
+        assert np.isfinite(panel["score"].drop_nulls().to_numpy()).all()
+
+
+@pytest.mark.parametrize("name", BY_VARIANCE)
+@pytest.mark.parametrize("n_cells", [20, 120])
+def test_genes_that_are_constant_are_not_chosen(name: str, n_cells: int, task: SelectionTask) -> None:
+    """What rounding makes of them is no variance."""
+    values, constant = task.train.X_CG[:n_cells].toarray(), [3, 17, 40]
+    values[:, constant] = 3.3
+    panel = select(name, replace(task, train=MemoryBatches(sparse.csr_matrix(values), 16), counts=None)).panel
+    assert not set(panel["gene_id"]) & set(task.genes["gene_id"][constant])
 
 
 @pytest.mark.parametrize("name", FINDERS)

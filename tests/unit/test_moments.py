@@ -27,10 +27,12 @@ def test_moments_are_numpys(planted, batch_size: int) -> None:
 
 def test_constant_genes_have_no_moment() -> None:
     """A gene without variance gives exact zeros, not rounding."""
-    X_CG = sparse.csr_matrix(np.column_stack([np.full(50, 3.0), np.zeros(50), np.arange(50)]).astype(np.float32))
-    moments = gather([X_CG], torch.tensor([0, 1, 2]))
-    assert torch.count_nonzero(moments.S_LG).item() == 1
+    columns = [np.full(50, 3.3), np.zeros(50), np.arange(50), np.full(50, 0.7)]
+    X_CG = sparse.csr_matrix(np.column_stack(columns).astype(np.float32))
+    moments = gather(MemoryBatches(X_CG, 7).in_order(), torch.tensor([0, 1, 2]))
+    assert torch.count_nonzero(moments.S_LG[:, :3]).item() == 1
     assert moments.S_LG[2, 2].item() == pytest.approx(np.var(np.arange(50)) * 50)
+    assert moments.S_LG[2, 3].item() == pytest.approx(0, abs=1e-4)  # a column without a row is as it comes
 
 
 def test_no_cells_is_an_error() -> None:

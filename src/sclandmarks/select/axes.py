@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sclandmarks.learn.task import Hooks
 from sclandmarks.params import LoadingsPanel
-from sclandmarks.select.base import Selected, SelectionTask, rank_genes
+from sclandmarks.select.base import Selected, SelectionTask, no_variance, rank_genes
 from sclandmarks.select.greedy import open_deflation
 from sclandmarks.select.residual import Deflation
 
@@ -24,10 +24,18 @@ class PrincipalAxes(NamedTuple):
 
 
 def principal_axes(deflation: Deflation, n_axes: int) -> PrincipalAxes:
-    """Leading eigenvectors of a covariance, by Lanczos' method from products with it; never more than there are."""
+    """Leading eigenvectors of a covariance, by Lanczos' method from products with it; never more than there are.
+
+    Raises
+    ------
+    PanelError
+        If no gene varies over the training cells.
+    """
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     like, n_genes = deflation.variance_G, len(deflation.variance_G)
+    if not bool((like > 0).any()):
+        raise no_variance()
 
     def multiply(v_G: NDArray[np.float64]) -> Any:
         return deflation.apply(torch.from_numpy(v_G.reshape(1, -1)).to(like))[0].cpu().numpy()

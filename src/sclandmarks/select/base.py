@@ -92,6 +92,13 @@ class Selected:
         return {"n_landmarks": self.panel.height} | self.facts
 
 
+def no_variance() -> PanelError:
+    """Say that training cells which are all alike give no panel."""
+    return PanelError(
+        "genes that vary over the training cells", "none", "Check the values of the data set, and the split."
+    )
+
+
 def panel_size(panel: Section, select: SelectParams, genes: pl.DataFrame) -> int:
     """Size of a panel: its own, that of L1000's measured genes where it says `l1000`, else what all panels share."""
     own = getattr(panel, "n_landmarks", None)

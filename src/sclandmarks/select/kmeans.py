@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sclandmarks.learn.task import Hooks, Step
@@ -23,7 +24,8 @@ def select_l1000_kmeans(task: SelectionTask, settings: KMeansPanel, hooks: Hooks
 
     A gene is a point: its correlations with the leading principal components of the cells, less what the panel
     explains of the gene by ridge regression. In every round as many clusters are made as genes are wanted, and of
-    each the gene nearest to the centre is taken. Ranks go by round, then by the size of the cluster.
+    each the gene nearest to the centre is taken. Ranks go by round, then by the size of the cluster. Genes that do
+    not vary are left out, unless there are too few others.
 
     References
     ----------
@@ -35,11 +37,13 @@ def select_l1000_kmeans(task: SelectionTask, settings: KMeansPanel, hooks: Hooks
     ridge = max(settings.ridge * float(deflation.variance_G.mean()), 1e-30)
     state = Projected(deflation, axes.V_GT.T / axes.variance_T.sqrt().unsqueeze(1), ridge)
     places, reasons, history = list[int](), list[str](), list[Step]()
+    flat = torch.nonzero(deflation.variance_G == 0).squeeze(1).tolist()
+    left_out = flat if task.genes.height - len(flat) >= task.n_landmarks else []
     rounds = min(settings.rounds, task.n_landmarks)
     for number in range(1, rounds + 1):
         wanted = math.ceil((task.n_landmarks - len(places)) / (rounds + 1 - number))
         points_GT = (state.B_TG * scale_G).T.cpu().numpy()
-        for gene, size in representatives(points_GT, places, wanted, settings.seed):
+        for gene, size in representatives(points_GT, places + left_out, wanted, settings.seed):
             state.add(gene)
             places.append(gene)
             reasons.append(f"nearest to the centre of a cluster of {size} genes in round {number}")

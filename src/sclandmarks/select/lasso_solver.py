@@ -18,7 +18,7 @@ from sclandmarks.learn.layers import cuda_devices
 from sclandmarks.moments import gather
 from sclandmarks.params import LassoPath
 from sclandmarks.select import prox
-from sclandmarks.select.base import SelectionTask
+from sclandmarks.select.base import SelectionTask, no_variance
 from sclandmarks.select.gene_groups import GeneGroups
 
 SMALLEST = 1e-5  # of lambda_max: where a path ends at the latest
@@ -46,8 +46,8 @@ class Problem(NamedTuple):
         return (square_R / torch.bincount(self.group_G).to(W_AH)).sqrt()[group_A]
 
     def largest(self) -> float:
-        """Smallest strength that keeps every group out."""
-        return float(self.norms(self.C_GH).max()) * BEYOND
+        """Smallest strength that keeps every group out, see `largest`."""
+        return _beyond(self.norms(self.C_GH))
 
     def gradient(self, W_AH: Tensor, active: Tensor) -> Tensor:
         """Gradient at weights that are zero outside `active`, shape (n_genes, width)."""
@@ -95,8 +95,7 @@ def lay_out(task: SelectionTask, settings: LassoPath, seed: int) -> Layout:
     variance_G = S_GG.diagonal()
     scale_G = torch.ones_like(variance_G)
     if settings.standardise:
-        varies_G = variance_G > 1e-5 * mean_G.square()  # below, float32 cannot tell it from zero
-        scale_G = torch.where(varies_G, variance_G.clamp(min=1e-12).rsqrt(), 0)
+        scale_G = torch.where(variance_G > 0, variance_G.clamp(min=1e-12).rsqrt(), 0)
     return Layout(S_GG, mean_G, scale_G, axes_GH)
 
 
@@ -108,8 +107,20 @@ def _principal_axes(S_GG: Tensor, width: int, seed: int) -> Tensor:
 
 
 def largest(gradient_GH: Tensor) -> float:
-    """Smallest strength that keeps every single gene out, from the gradient at W = 0."""
-    return float(prox.norms(gradient_GH).max()) * BEYOND
+    """Smallest strength that keeps every single gene out, from the gradient at W = 0.
+
+    Raises
+    ------
+    PanelError
+        If no gene varies over the training cells.
+    """
+    return _beyond(prox.norms(gradient_GH))
+
+
+def _beyond(size_R: Tensor) -> float:
+    if not (largest := float(size_R.max())):
+        raise no_variance()
+    return largest * BEYOND
 
 
 def ratios(settings: LassoPath) -> list[float]:

@@ -45,6 +45,7 @@ from sclandmarks.matrix import to_torch
 from sclandmarks.select.forward import Trial
 
 BLOCK = 1024
+ROUNDING = 1e-24  # of a gene's squared mean: a variance below is rounding
 
 
 class Pull(NamedTuple):
@@ -241,6 +242,7 @@ def centred(
     """All cells, centred by gene and divided by sqrt(n_cells), shape (n_cells, n_genes), float64.
 
     With weights of the cells (mean 1) the mean is weighted, and every cell is multiplied by the root of its weight.
+    Genes that are constant up to rounding become 0.
     """
     X_CG = torch.empty((n_cells, n_genes), dtype=torch.float64, device=device)
     start = 0
@@ -248,9 +250,14 @@ def centred(
         X_CG[start : start + block.shape[0]] = to_torch(block, device)
         start += block.shape[0]
     if weight_C is None:
-        return X_CG.sub_(X_CG.mean(0)).div_(math.sqrt(n_cells))
-    weight_C = weight_C.to(X_CG)
-    return X_CG.sub_(weight_C @ X_CG / n_cells).mul_((weight_C / n_cells).sqrt().unsqueeze(1))
+        mean_G = X_CG.mean(0)
+        X_CG.sub_(mean_G).div_(math.sqrt(n_cells))
+    else:
+        weight_C = weight_C.to(X_CG)
+        mean_G = weight_C @ X_CG / n_cells
+        X_CG.sub_(mean_G).mul_((weight_C / n_cells).sqrt().unsqueeze(1))
+    X_CG[:, _column_squares(X_CG) <= ROUNDING * mean_G.square()] = 0
+    return X_CG
 
 
 class Residual:
