@@ -104,8 +104,12 @@ def cross_fitted_slopes(
     mean_T : torch.Tensor, shape (n_targets,)
         Means over the training cells.
     n_folds, seed : int
-        Parts of the training cells that are left out in turn, drawn by chance.
+        Parts of the training cells that are left out in turn, drawn by chance; no more than there are cells. Where one
+        is left out and none remains, all slopes are 1.
     """
+    n_folds = min(n_folds, task.train.n_cells)
+    if n_folds < 2:
+        return Slopes(torch.ones(task.n_targets).double(), 1.0, 0.0)
     fold_C = np.random.default_rng(seed).permutation(task.train.n_cells) % n_folds
     sums = torch.zeros(3, task.n_targets, dtype=torch.float64)
     for fold in range(n_folds):

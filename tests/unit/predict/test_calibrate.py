@@ -84,6 +84,23 @@ def test_slopes_come_from_cells_that_were_not_fitted_to() -> None:
     assert cross_fitted_slopes(task, lambda part: ByHeart(task), mean_T, 3, 0).mean == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(("n_cells", "fits"), [(1, 0), (2, 2), (4, 4), (9, 5)])
+def test_no_fold_is_without_cells(n_cells: int, fits: int) -> None:
+    """As many folds as cells at most; a cell alone gives slopes of 1."""
+    X_CG = sparse.csr_matrix(np.random.default_rng(0).random((n_cells, 5), dtype=np.float32) + 0.1)
+    task, seen = Task(MemoryBatches(X_CG), MemoryBatches(X_CG), torch.arange(2), torch.arange(2, 5)), list[int]()
+
+    def fit(part: Task) -> torch.nn.Module:
+        seen.append(part.train.n_cells)
+        return torch.nn.Linear(2, 3)
+
+    slopes = cross_fitted_slopes(task, fit, torch.zeros(3).double(), 5, 0)
+    assert len(seen) == fits
+    assert min(seen, default=n_cells) >= n_cells // 2
+    assert slopes.slope_T.isfinite().all()
+    assert n_cells > 1 or slopes.slope_T.tolist() == [1, 1, 1]
+
+
 def test_a_part_has_its_cells_in_order() -> None:
     """Across blocks, without empty ones."""
     X_CG = sparse.csr_matrix(np.arange(1, 21, dtype=np.float32).reshape(10, 2))
