@@ -45,7 +45,7 @@ def expressed_genes(counts: sparse.csr_matrix, min_reads: int, min_cells: int) -
 def log_normalise(counts: sparse.csr_matrix, scale: float, base: Literal[2, 10, "e"]) -> sparse.csr_matrix:
     """Scale every cell to `scale` reads, then log(x + 1).
 
-    A cell without reads stays zero. scprep's log takes a sparse matrix's smallest value for its pseudocount when no
+    A cell without reads stays zero, and so do cells that are all without reads. scprep's log takes a sparse matrix's smallest value for its pseudocount when no
     entry is zero, so it is given the non-zero values alone; log(0 + 1) = 0 keeps the others.
 
     Returns
@@ -53,6 +53,8 @@ def log_normalise(counts: sparse.csr_matrix, scale: float, base: Literal[2, 10, 
     scipy.sparse.csr_matrix of float32, shape (n_cells, n_genes)
         With the non-zero places of `counts`.
     """
+    if not counts.nnz:
+        return counts.astype(np.float32)
     scprep = _scprep()
     scaled = sparse.csr_matrix(scprep.normalize.library_size_normalize(counts.astype(np.float64), rescale=scale))
     values = scprep.transform.log(scaled.data.reshape(-1, 1), pseudocount=1, base=base).reshape(-1)

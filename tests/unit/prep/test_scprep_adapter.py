@@ -59,3 +59,5 @@ def test_places_stay_and_empty_cells_are_zero() -> None:
     np.testing.assert_array_equal(values.indices, counts.indices)
     np.testing.assert_array_equal(counts.toarray(), before.toarray())
     assert values.toarray()[1].tolist() == [0, 0, 0]
+    none = log_normalise(sparse.csr_matrix((2, 3), dtype=np.int32), 10, 10)
+    assert (none.shape, none.nnz, none.dtype) == ((2, 3), 0, np.float32)
