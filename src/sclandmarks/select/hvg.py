@@ -69,7 +69,8 @@ def _within_bins(value_G: Floats, mean_G: Floats, n_bins: int) -> Floats:
     for number in np.unique(bin_G):
         members = np.flatnonzero((bin_G == number) & np.isfinite(value_G))
         values = value_G[members]
-        result_G[members] = (values - values.mean()) / values.std(ddof=1) if len(members) > 1 else 1.0
+        with np.errstate(invalid="ignore"):  # genes that are all alike: NaN
+            result_G[members] = (values - values.mean()) / values.std(ddof=1) if len(members) > 1 else 1.0
     return result_G
 
 

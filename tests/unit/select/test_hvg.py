@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import anndata
@@ -62,6 +63,17 @@ def test_the_panel_takes_the_largest_and_absent_genes_last(counted, flavour: str
     assert panel["score"].is_sorted(descending=True)
     every = select_hvg(replace(counted, n_landmarks=149), settings, Hooks()).panel
     assert "g3" not in every["gene_id"][:140]
+
+
+def test_genes_alike_in_their_bin_have_no_dispersion(make_task) -> None:
+    """Nothing to divide by, and no warning."""
+    counts = np.tile(np.random.default_rng(0).poisson(3, (9, 1)), (1, 6)).astype(np.int32)
+    task = make_task(counts, 3, counts=MemoryBatches(sparse.csr_matrix(counts), 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        panel = select_hvg(task, HvgPanel(selector="hvg", flavour="seurat"), Hooks()).panel
+    assert panel["gene_id"].to_list() == ["g0", "g1", "g2"]
+    assert panel["score"].is_null().all()
 
 
 def test_counts_are_needed(counted) -> None:
