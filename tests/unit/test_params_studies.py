@@ -49,6 +49,7 @@ def test_the_shipped_settings_are_valid_and_frozen() -> None:
         ("stability.repeats", 1, r"studies\.stability\.repeats"),
         ("curves.typo", 1, r"studies\.curves\.typo"),
         ("panels.greedy", {"selector": "greedy", "ridge": 0}, r"studies\.panels\.greedy\.ridge"),
+        ("panels.greedy", {"selector": "greedy", "ridge": 1e-7}, r"studies\.panels\.greedy\.ridge.*equal to 0\.000001"),
         (
             "generalise.predictors.counts",
             COUNTS,

@@ -10,6 +10,7 @@ from sclandmarks.params.base import Count, Dropout, Fraction, Number, Positive, 
 
 Token = Annotated[str, Field(min_length=1)]
 NotNegative = Annotated[Number, Field(ge=0)]
+Ridge = Annotated[Number, Field(ge=1e-6)]  # below, choosing a gene and giving it back loses all digits
 
 
 class SelectParams(Section):
@@ -167,7 +168,7 @@ class GreedySearch(Wishes):
     Parameters
     ----------
     ridge : float
-        lambda as a part of the mean variance of the genes.
+        lambda as a part of the mean variance of the genes, at least 1e-6.
     sweeps : int
         At most so often every gene is tried against all others in its place, once the panel is full; 0 leaves it as
         it was chosen.
@@ -186,7 +187,7 @@ class GreedySearch(Wishes):
         Of the halves of the counts that tell what is reproducible.
     """
 
-    ridge: Annotated[Number, Field(gt=0)]
+    ridge: Ridge
     sweeps: Count = 0
     max_swaps: Positive | None = None
     factor_share: Annotated[Number, Field(ge=0, le=1)] = 0.0
@@ -226,7 +227,7 @@ class KMeansPanel(Sized):
     seed: Seed
     n_components: Positive
     rounds: Positive
-    ridge: Annotated[Number, Field(gt=0)]
+    ridge: Ridge
 
 
 class HvgPanel(Sized):

@@ -124,3 +124,18 @@ def test_reports_about_a_hundred_times_and_keeps_every_step() -> None:
     selected = select_greedy(task_of(random_values(20, 300), 230), SETTINGS, hooks)
     assert seen == list(range(3, 231, 3))
     assert len(selected.history) == 230
+
+
+@pytest.mark.parametrize("n_cells", [12, 60])
+def test_exchanges_at_the_least_ridge_keep_their_digits(n_cells: int) -> None:
+    """Doubled genes and more landmarks than axes: what is said to be explained is what is explained."""
+    X_CG = random_values(n_cells, 40)
+    X_CG[:, 20:30] = X_CG[:, 10:20]
+    selected = run(X_CG, 15, GreedyPanel(selector="greedy", ridge=1e-6, sweeps=4))
+    chosen = [int(gene[1:]) for gene in selected.panel["gene_id"]]
+    rest = [gene for gene in range(40) if gene not in chosen]
+    S_GG = np.cov(X_CG.astype(np.float64), rowvar=False, bias=True)
+    S_AA = S_GG[np.ix_(chosen, chosen)] + 1e-6 * np.trace(S_GG) / 40 * np.eye(15)
+    S_AT = S_GG[np.ix_(chosen, rest)]
+    want = (S_AT * np.linalg.solve(S_AA, S_AT)).sum() / np.trace(S_GG[np.ix_(rest, rest)])
+    assert selected.facts["explained"] == pytest.approx(want, rel=1e-3)
