@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 IntArray = NDArray[np.int64]
+MOST = 1e12  # of a value: sums of squares of larger ones leave float32
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,16 @@ def to_torch(X_CG: sparse.csr_matrix, device: torch.device | str = "cpu") -> tor
     Returns
     -------
     torch.Tensor, shape (n_cells, n_genes), float32
+
+    Raises
+    ------
+    DataError
+        If a value is NaN, infinite or beyond 1e12.
     """
     import torch
 
+    if X_CG.nnz and not -MOST <= X_CG.data.min() <= X_CG.data.max() <= MOST:
+        raise _beyond(X_CG.data)
     if torch.device(device).type == "cpu":
         return torch.from_numpy(X_CG.toarray().astype(np.float32, copy=False))
     dense = torch.zeros(X_CG.shape, dtype=torch.float32, device=device)
@@ -168,6 +176,15 @@ def to_torch(X_CG: sparse.csr_matrix, device: torch.device | str = "cpu") -> tor
     flat = torch.from_numpy(rows * X_CG.shape[1] + X_CG.indices).to(device)
     dense.view(-1)[flat] = torch.from_numpy(np.require(X_CG.data, np.float32, "W")).to(device)
     return dense
+
+
+def _beyond(values: NDArray[Any]) -> DataError:
+    bad = values[~(np.abs(values) <= MOST)]
+    return DataError(
+        f"finite values up to {MOST:g}",
+        f"{len(bad)} others in a block of cells, first {bad[0]:g}",
+        "Prepare the data again: dvc repro prepare.",
+    )
 
 
 class Cells(Protocol):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from sclandmarks import schema
+from sclandmarks.errors import DataError
 from sclandmarks.io import matrices
 from sclandmarks.io.batches import ParquetBatches
 from sclandmarks.io.matrices import MatrixFile, write_matrix
@@ -217,6 +220,49 @@ def test_ridge_does_not_lose_to_reduced_rank_of_full_rank(fits: dict[str, Fitted
     """Ranks are chosen among all of them, so that the choice is at least as good as ridge."""
     reduced, ridge = fits["reduced_rank"].chosen, fits["ridge"].chosen
     assert reduced["validation_mse"] <= ridge["validation_mse"] * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_no_cells_are_refused(part: str, task: Task) -> None:
+    """Whatever the predictor."""
+    with pytest.raises(DataError, match="at least one (training|held-back) cell; got none"):
+        replace(task, **{part: MemoryBatches(task.train.X_CG[:0])})
+
+
+@pytest.mark.parametrize("name", sorted({*PREDICTORS} - {"zero"}))
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e25])
+def test_values_that_are_no_expression_are_refused(name: str, value: float, task: Task) -> None:
+    """By all that look at values."""
+    X_CG = task.train.X_CG.copy()
+    X_CG.data[5] = value
+    with pytest.raises(DataError, match="finite values up to 1e"):
+        PREDICTORS[name](replace(task, train=MemoryBatches(X_CG, 64)), SETTINGS[name], Hooks())
+
+
+@every_predictor
+@pytest.mark.parametrize("n_cells", [1, 2, 3])
+def test_a_few_cells_are_enough(name: str, n_cells: int, task: Task) -> None:
+    """Fewer than landmarks: finite predictions, none worse than three times the error of the mean."""
+    few = replace(task, train=MemoryBatches(task.train.X_CG[:n_cells], 64))
+    settings = SETTINGS[name].model_copy(update={"learning_rate": 0.05} if name.startswith("paper") else {})
+    fitted, mean = PREDICTORS[name](few, settings, Hooks()), PREDICTORS["mean"](few, SETTINGS["mean"], Hooks())
+    assert all(np.isfinite(float(value)) for value in fitted.chosen.values())
+    assert name == "zero" or held_back_mse(fitted, task) < 3 * held_back_mse(mean, task)
+
+
+@every_predictor
+@pytest.mark.parametrize("n_cells", [4, 60])
+def test_panels_that_are_constant_give_the_mean(name: str, n_cells: int, task: Task) -> None:
+    """Whatever rounding makes of them; the nearest cells and networks from chance give a mean of some kind."""
+    values = task.train.X_CG[:n_cells].toarray()
+    values[:, task.inputs] = 3.3
+    flat = replace(task, train=MemoryBatches(sparse.csr_matrix(values), 64))
+    fitted = PREDICTORS[name](flat, SETTINGS[name], Hooks())
+    with torch.no_grad():
+        got_T = fitted.module(torch.full((1, 6), 3.3))[0].numpy()
+    if name not in ("zero", "knn", "paper_linear", "paper_network"):
+        np.testing.assert_allclose(got_T, values[:, task.outputs].mean(0), rtol=1e-4, atol=1e-4)
+    assert np.isfinite(got_T).all()
 
 
 @pytest.fixture(scope="module")

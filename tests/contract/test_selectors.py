@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 
 from sclandmarks import schema
-from sclandmarks.errors import PanelError
+from sclandmarks.errors import DataError, PanelError
 from sclandmarks.genes import gene_table, l1000_landmarks
 from sclandmarks.learn.task import Hooks, history_table
 from sclandmarks.matrix import MemoryBatches
@@ -197,6 +197,30 @@ def test_a_panel_of_no_or_all_genes_is_refused(name: str, n_landmarks: int, task
     """Before anything is computed."""
     with pytest.raises(PanelError, match="smaller than the 80 genes"):
         select(name, replace(task, n_landmarks=n_landmarks))
+
+
+def test_no_training_cells_are_refused(task: SelectionTask) -> None:
+    """Whatever the selector."""
+    with pytest.raises(DataError, match="at least one training cell; got none"):
+        replace(task, train=MemoryBatches(task.train.X_CG[:0]))
+
+
+@pytest.mark.parametrize("name", ["paper_f910", "group_lasso_network"])
+def test_networks_ask_for_held_back_cells(name: str, task: SelectionTask) -> None:
+    """They report the error on them."""
+    with pytest.raises(DataError, match="at least one held-back cell; got none"):
+        select(name, replace(task, validation=MemoryBatches(task.train.X_CG[:0])))
+
+
+@pytest.mark.parametrize("name", sorted({*SELECTORS} - {"l1000", "random", "hvg"}))
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e25])
+def test_values_that_are_no_expression_are_refused(name: str, value: float, task: SelectionTask) -> None:
+    """By all that look at values."""
+    X_CG = task.train.X_CG.copy()
+    X_CG.data[5] = value
+    settings = SETTINGS[name].model_copy(update={"denoised": False} if name == "guided" else {})
+    with pytest.raises(DataError, match="finite values up to 1e"):
+        select(name, replace(task, train=MemoryBatches(X_CG, 64)), settings)
 
 
 @every_selector

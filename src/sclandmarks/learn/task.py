@@ -12,8 +12,8 @@ from scipy import sparse
 from torch import Tensor
 
 from sclandmarks import schema
-from sclandmarks.errors import PanelError
-from sclandmarks.matrix import Batches, to_torch
+from sclandmarks.errors import DataError, PanelError
+from sclandmarks.matrix import Batches, Cells, to_torch
 from sclandmarks.params import LogBase
 
 
@@ -44,6 +44,8 @@ class Task:
     ------
     PanelError
         If there is no input or no output.
+    DataError
+        If there are no training or no held-back cells.
     """
 
     train: Batches
@@ -61,6 +63,8 @@ class Task:
                 f"{self.n_landmarks} genes in the panel, {self.n_targets} others",
                 "Choose a smaller panel (select.n_landmarks, or n_extremes of paper_f910, in params.yaml).",
             )
+        require_cells(self.train, "training")
+        require_cells(self.validation, "held-back")
 
     @property
     def n_landmarks(self) -> int:
@@ -79,6 +83,20 @@ class Task:
     def pairs(self, blocks: Iterable[sparse.csr_matrix]) -> Iterator[Pair]:
         """Turn CSR blocks of all genes into dense pairs of panel and targets on the device."""
         return dense_pairs(blocks, self.inputs, self.outputs, self.device)
+
+
+def require_cells(cells: Cells, kind: str) -> None:
+    """Check that there are cells of a kind.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if not cells.n_cells:
+        raise DataError(
+            f"at least one {kind} cell", "none", "Check the parts of split and the cell filter in params.yaml."
+        )
 
 
 def dense_pairs(

@@ -12,7 +12,7 @@ from scipy import sparse
 from sclandmarks import schema
 from sclandmarks.errors import PanelError
 from sclandmarks.genes import measured_landmarks
-from sclandmarks.learn.task import Step
+from sclandmarks.learn.task import Step, require_cells
 from sclandmarks.matrix import Batches
 from sclandmarks.params import Section, SelectParams
 
@@ -43,6 +43,8 @@ class SelectionTask:
     ------
     PanelError
         If the panel would not leave a gene to predict.
+    DataError
+        If there are no training cells.
     """
 
     train: Batches
@@ -63,6 +65,7 @@ class SelectionTask:
                 f"select.n_landmarks = {self.n_landmarks}",
                 "Lower select.n_landmarks in params.yaml, or relax the gene filter of prepare.",
             )
+        require_cells(self.train, "training")
 
 
 @dataclass(frozen=True)
