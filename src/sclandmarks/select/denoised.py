@@ -49,16 +49,21 @@ class Axes(NamedTuple):
 
 
 def denoised_state(
-    task: SelectionTask, deflation: Deflation, ridge: float, weight_G: Tensor, settings: GreedySearch
+    task: SelectionTask,
+    deflation: Deflation,
+    ridge: float,
+    weight_G: Tensor,
+    settings: GreedySearch,
+    weight_C: Tensor | None = None,
 ) -> Projected:
-    """Start with no gene chosen, for the axes that the halves of the training counts share.
+    """Start with no gene chosen, for the axes that the halves of the training counts share, cells weighted.
 
     Raises
     ------
     PanelError
         If the task has no counts, or nothing is reproducible.
     """
-    axes = reproducible_axes(task, weight_G, settings.n_axes, settings.seed)
+    axes = reproducible_axes(task, weight_G, settings.n_axes, settings.seed, weight_C)
     if not len(axes.th_T):
         raise PanelError("variance that two halves of the counts share", "none", "Set denoised: false.")
     log.info("%d reproducible axes above the level %.3g", len(axes.th_T), axes.level)
@@ -67,7 +72,9 @@ def denoised_state(
     return Projected(deflation, targets_TG, ridge)
 
 
-def reproducible_axes(task: SelectionTask, weight_G: Tensor, n_axes: int, seed: int) -> Axes:
+def reproducible_axes(
+    task: SelectionTask, weight_G: Tensor, n_axes: int, seed: int, weight_C: Tensor | None = None
+) -> Axes:
     """Leading eigenvectors of the covariance between halves, by subspace iteration over blocks of cells.
 
     References
@@ -78,8 +85,10 @@ def reproducible_axes(task: SelectionTask, weight_G: Tensor, n_axes: int, seed: 
     start = np.random.default_rng([seed, 1]).normal(size=(n_genes, min(n_axes + SPARE, n_genes)))
     Q_GT = torch.linalg.qr(torch.from_numpy(start).to(task.device)).Q
     root_G = weight_G.to(task.device).sqrt()
+    weight_C = torch.ones(task.train.n_cells).double() if weight_C is None else weight_C
+    root_C = weight_C.to(task.device).sqrt()
     for _ in range(N_PASSES):
-        product_GT = _times_covariance(task, Q_GT, root_G, seed)
+        product_GT = _times_covariance(task, Q_GT, root_G, root_C, seed)
         th_T, mix_TT = torch.linalg.eigh(Q_GT.T @ product_GT)
         V_GT = (Q_GT @ mix_TT).flip(1)
         Q_GT = torch.linalg.qr(product_GT).Q
@@ -89,14 +98,20 @@ def reproducible_axes(task: SelectionTask, weight_G: Tensor, n_axes: int, seed: 
     return Axes(V_GT[:, kept], th_T[kept], level)
 
 
-def _times_covariance(task: SelectionTask, Q_GT: Tensor, root_G: Tensor, seed: int) -> Tensor:
-    """Product of the covariance between halves, made symmetric, with some vectors: one pass over the cells."""
+def _times_covariance(task: SelectionTask, Q_GT: Tensor, root_G: Tensor, root_C: Tensor, seed: int) -> Tensor:
+    """Product of the covariance between halves, made symmetric, with some vectors: one pass over the cells.
+
+    `root_G` and `root_C` are roots of the weights of genes and cells.
+    """
     total_GT = torch.zeros_like(Q_GT)
     sums = [torch.zeros(len(Q_GT), dtype=torch.float64, device=task.device) for _ in range(2)]
+    seen = 0
     for halves in _halves(task, seed):
-        a_BG, b_BG = (to_torch(half, task.device).double() * root_G for half in halves)
+        root_B1 = root_C[seen : seen + halves[0].shape[0]].unsqueeze(1)
+        seen += len(root_B1)
+        a_BG, b_BG = (to_torch(half, task.device).double() * root_G * root_B1 for half in halves)
         total_GT += a_BG.T @ (b_BG @ Q_GT) + b_BG.T @ (a_BG @ Q_GT)
-        sums = [sums[0] + a_BG.sum(0), sums[1] + b_BG.sum(0)]
+        sums = [sums[0] + (a_BG * root_B1).sum(0), sums[1] + (b_BG * root_B1).sum(0)]
     a_G, b_G = (total_G / task.train.n_cells for total_G in sums)
     means_GT = torch.outer(a_G, b_G @ Q_GT) + torch.outer(b_G, a_G @ Q_GT)
     return total_GT / (2 * task.train.n_cells) - means_GT / 2

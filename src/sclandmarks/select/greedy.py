@@ -80,10 +80,11 @@ def _selected(
 
 def open_state(task: SelectionTask, settings: GreedySearch, wishes: Constraints) -> State:
     """Start with no gene chosen; lambda is `settings.ridge` times the mean variance of the genes."""
-    deflation = open_deflation(task, wishes.weight_G, cell_weights(task, settings))
+    weight_C = cell_weights(task, settings)
+    deflation = open_deflation(task, wishes.weight_G, weight_C)
     ridge = max(settings.ridge * float(deflation.variance_G.mean()), 1e-30)
     if settings.denoised:
-        return denoised_state(task, deflation, ridge, wishes.weight_G, settings)
+        return denoised_state(task, deflation, ridge, wishes.weight_G, settings, weight_C)
     if settings.factor_share:
         return Blended(deflation, ridge, settings.n_factors, settings.factor_share)
     return Residual(deflation, ridge)

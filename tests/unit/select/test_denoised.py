@@ -58,6 +58,19 @@ def test_the_seed_and_the_blocks_of_cells_are_as_documented(noisy) -> None:
     assert not torch.allclose(one.th_T, other.th_T)
 
 
+def test_cells_count_by_their_weights(noisy) -> None:
+    """Without any weight they might as well not be there."""
+    weight_C = torch.zeros(600).double()
+    weight_C[:256] = 600 / 256
+    parts = {name: MemoryBatches(getattr(noisy, name).X_CG[:256], 64) for name in ("train", "counts")}
+    one_G = torch.ones(40).double()
+    weighted = reproducible_axes(noisy, one_G, 4, 0, weight_C)
+    alone = reproducible_axes(replace(noisy, **parts), one_G, 4, 0)
+    torch.testing.assert_close(weighted.th_T, alone.th_T)
+    torch.testing.assert_close(weighted.V_GT.abs(), alone.V_GT.abs())
+    assert not torch.allclose(weighted.th_T, reproducible_axes(noisy, one_G, 4, 0).th_T)
+
+
 def test_planted_landmarks_are_found(planted_task, planted) -> None:
     panel = select_greedy(planted_task, SETTINGS, Hooks()).panel
     assert set(panel["gene_id"]) == set(planted.landmarks)
