@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import torch
@@ -106,6 +106,12 @@ def panel_size(panel: Section, select: SelectParams, genes: pl.DataFrame) -> int
     """Size of a panel: its own, that of L1000's measured genes where it says `l1000`, else what all panels share."""
     own = getattr(panel, "n_landmarks", None)
     return len(measured_landmarks(genes)) if own == "l1000" else int(own or select.n_landmarks)
+
+
+def nested_task(task: SelectionTask, panel: Section) -> SelectionTask:
+    """The task of a panel inside another's settings: of its own size where it has one, else of the outer's."""
+    size = panel_size(panel, SelectParams(n_landmarks=task.n_landmarks), task.genes)
+    return task if size == task.n_landmarks else replace(task, n_landmarks=size)
 
 
 def rank_genes(

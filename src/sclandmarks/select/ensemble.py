@@ -12,7 +12,7 @@ from scipy import sparse
 from sclandmarks.learn.task import Hooks, Step
 from sclandmarks.matrix import Batches, IntArray, MemoryBatches, gene_positions
 from sclandmarks.params import EnsemblePanel
-from sclandmarks.select.base import Selected, SelectionTask, rank_genes
+from sclandmarks.select.base import Selected, SelectionTask, nested_task, rank_genes
 
 BATCH = 256
 
@@ -20,7 +20,7 @@ BATCH = 256
 def select_ensemble(task: SelectionTask, settings: EnsemblePanel, hooks: Hooks) -> Selected:
     """Choose from `n_resamples` samples of the training cells, drawn without replacement.
 
-    Genes are ranked by the frequency with which `base` chooses them, of equals by their mean rank where chosen. The
+    A base of its own `n_landmarks` chooses so many of each sample. Genes are ranked by the frequency with which `base` chooses them, of equals by their mean rank where chosen. The
     training cells are held in memory, sparse. The fact `stability` is that of Nogueira et al.: 1 where all samples
     give the same genes, 0 where they agree as by chance.
 
@@ -34,11 +34,12 @@ def select_ensemble(task: SelectionTask, settings: EnsemblePanel, hooks: Hooks) 
     rng = np.random.default_rng(settings.seed)
     size = max(2, round(settings.fraction * task.train.n_cells))
     base = settings.base
+    inner = nested_task(task, base)
     times_G, ranks_G = np.zeros(task.genes.height), np.zeros(task.genes.height)
     n_chosen: list[int] = []
     for number in range(settings.n_resamples):
         cells = np.sort(rng.choice(task.train.n_cells, min(size, task.train.n_cells), replace=False))
-        panel = SELECTORS[base.selector](resampled(task, cells, number), base, Hooks()).panel
+        panel = SELECTORS[base.selector](resampled(inner, cells, number), base, Hooks()).panel
         order = gene_positions(task.genes, panel["gene_id"].to_list())
         times_G[order] += 1
         ranks_G[order] += np.arange(1, len(order) + 1)
@@ -49,7 +50,7 @@ def select_ensemble(task: SelectionTask, settings: EnsemblePanel, hooks: Hooks) 
 
 
 def resampled(task: SelectionTask, cells: IntArray, seed: int) -> SelectionTask:
-    """The task with some of its training cells, at these positions."""
+    """The task with some of its training cells, at these positions, rising."""
     counts = MemoryBatches(_some(task.counts, cells), BATCH, seed) if task.counts else None
     table = task.cells[cells] if task.cells is not None else None
     return replace(task, train=MemoryBatches(_some(task.train, cells), BATCH, seed), counts=counts, cells=table)
@@ -58,8 +59,8 @@ def resampled(task: SelectionTask, cells: IntArray, seed: int) -> SelectionTask:
 def _some(batches: Batches, cells: IntArray) -> sparse.csr_matrix:
     start, parts = 0, []
     for block in batches.in_order():
-        here = cells[(cells >= start) & (cells < start + block.shape[0])] - start
-        parts.append(block[here])
+        first, last = np.searchsorted(cells, [start, start + block.shape[0]])
+        parts.append(block[cells[first:last] - start])
         start += block.shape[0]
     return sparse.vstack(parts, format="csr")
 

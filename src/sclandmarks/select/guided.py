@@ -11,7 +11,7 @@ from sclandmarks.genes import l1000_landmarks, measured_landmarks
 from sclandmarks.learn.task import Hooks
 from sclandmarks.matrix import gene_positions
 from sclandmarks.params import GuidedPanel
-from sclandmarks.select.base import Selected, SelectionTask
+from sclandmarks.select.base import Selected, SelectionTask, nested_task
 from sclandmarks.select.constraints import GeneFinder
 from sclandmarks.select.greedy import search
 
@@ -54,7 +54,7 @@ def select_guided(task: SelectionTask, settings: GuidedPanel, hooks: Hooks) -> S
 
 
 def find_start(task: SelectionTask, settings: GuidedPanel, hooks: Hooks) -> Start:
-    """Positions of the genes to start from."""
+    """Positions of the genes to start from; a panel to start from has its own size, or that of the whole."""
     if settings.start == "l1000":
         found = measured_landmarks(task.genes)
         return Start(gene_positions(task.genes, found).tolist(), "L1000", l1000_landmarks().height - len(found))
@@ -64,5 +64,5 @@ def find_start(task: SelectionTask, settings: GuidedPanel, hooks: Hooks) -> Star
     from sclandmarks.select import SELECTORS
 
     name = settings.start.selector
-    panel = SELECTORS[name](task, settings.start, Hooks(checkpoint=hooks.checkpoint)).panel
+    panel = SELECTORS[name](nested_task(task, settings.start), settings.start, Hooks(checkpoint=hooks.checkpoint)).panel
     return Start(gene_positions(task.genes, panel["gene_id"].to_list()).tolist(), f"the panel of {name}", 0)

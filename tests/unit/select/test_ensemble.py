@@ -62,6 +62,7 @@ def test_a_base_of_fewer_genes_is_filled_up(make_task, make_values) -> None:
     few = select_ensemble(replace(task, n_landmarks=30), settings(base=base, n_resamples=1), Hooks())
     assert few.panel.height == 30
     assert few.panel["gene_id"].n_unique() == 30
+    assert (few.panel["reason"].str.contains("fills up") == (np.arange(30) >= 12)).all()
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,16 @@ def test_another_panel_can_be_the_start(task) -> None:
     assert "from the panel of top_variance" in selected.panel["reason"][0]
 
 
+def test_a_panel_to_start_from_has_its_own_size(task) -> None:
+    """Three of top variance, and five that are added; twelve, of which eight are taken."""
+    few = run(task, start={"selector": "top_variance", "n_landmarks": 3})
+    assert few.facts["n_of_start"] == 3
+    assert few.panel["reason"].str.starts_with("from the panel of top_variance").to_list() == [True] * 3 + [False] * 5
+    many = run(task, start={"selector": "top_variance", "n_landmarks": 12})
+    twelve = {task.genes["symbol"][int(i)] for i in task.train.X_CG.toarray().var(0).argsort()[-12:]}
+    assert set(symbols(many)) < twelve
+
+
 def test_a_start_that_is_not_measured_is_told_or_refused(task, caplog) -> None:
     run(task, start=["g30", "NOPE"])
     assert "1 genes of the list to start from are not measured" in caplog.text
