@@ -225,7 +225,7 @@ def test_ridge_does_not_lose_to_reduced_rank_of_full_rank(fits: dict[str, Fitted
 @pytest.mark.parametrize("part", ["train", "validation"])
 def test_no_cells_are_refused(part: str, task: Task) -> None:
     """Whatever the predictor."""
-    with pytest.raises(DataError, match="at least one (training|held-back) cell; got none"):
+    with pytest.raises(DataError, match=r"at least one (training|held-back) cell; got none"):
         replace(task, **{part: MemoryBatches(task.train.X_CG[:0])})
 
 

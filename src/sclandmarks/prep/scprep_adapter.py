@@ -45,8 +45,8 @@ def expressed_genes(counts: sparse.csr_matrix, min_reads: int, min_cells: int) -
 def log_normalise(counts: sparse.csr_matrix, scale: float, base: Literal[2, 10, "e"]) -> sparse.csr_matrix:
     """Scale every cell to `scale` reads, then log(x + 1).
 
-    A cell without reads stays zero, and so do cells that are all without reads. scprep's log takes a sparse matrix's smallest value for its pseudocount when no
-    entry is zero, so it is given the non-zero values alone; log(0 + 1) = 0 keeps the others.
+    A cell without reads stays zero, also where all are. scprep's log takes a sparse matrix's smallest value for its
+    pseudocount when no entry is zero, so it is given the non-zero values alone; log(0 + 1) = 0 keeps the others.
 
     Returns
     -------

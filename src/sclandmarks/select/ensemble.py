@@ -20,9 +20,10 @@ BATCH = 256
 def select_ensemble(task: SelectionTask, settings: EnsemblePanel, hooks: Hooks) -> Selected:
     """Choose from `n_resamples` samples of the training cells, drawn without replacement.
 
-    A base of its own `n_landmarks` chooses so many of each sample. Genes are ranked by the frequency with which `base` chooses them, of equals by their mean rank where chosen. The
-    training cells are held in memory, sparse. The fact `stability` is that of Nogueira et al.: 1 where all samples
-    give the same genes, 0 where they agree as by chance.
+    Genes are ranked by the frequency with which `base` chooses them, of equals by their mean rank where chosen. A base
+    with an `n_landmarks` of its own chooses so many from each sample. The training cells are held in memory, sparse.
+    The fact `stability` is that of Nogueira et al.: 1 where all samples give the same genes, 0 where they agree as by
+    chance.
 
     References
     ----------

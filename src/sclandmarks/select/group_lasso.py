@@ -13,12 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sclandmarks.errors import DataError
 from sclandmarks.learn.task import Hooks, Step
 from sclandmarks.moments import gather
 from sclandmarks.params import GroupLassoPanel
 from sclandmarks.select.base import Selected, SelectionTask
 from sclandmarks.select.gene_groups import GeneGroups, find_groups
-from sclandmarks.select.lasso_path import PathRecord, adaptive_scale
+from sclandmarks.select.lasso_path import PathRecord, adaptive_scale, nearness
 from sclandmarks.select.lasso_solver import Layout, Place, Problem, lay_out, ratios, solve, start
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,13 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
     Raises
     ------
     PanelError
-        If a group names no measured gene, or more genes than the panel holds.
+        If a group names no measured gene, or more genes than the panel holds, or no gene varies.
+    DataError
+        If `refit` finds no held-back cells, or such that do not vary.
     """
     groups = find_groups(task, settings)
     layout = lay_out(task, settings, settings.seed)
-    scale_G = layout.scale_G
+    scale_G, first = layout.scale_G, None
     if settings.adaptive:
         n_first = min(2 * task.n_landmarks, task.genes.height)
         first = _walk(task, layout.problem(scale_G, groups), settings, n_first, groups, Hooks())
@@ -53,7 +56,11 @@ def select_group_lasso(task: SelectionTask, settings: GroupLassoPanel, hooks: Ho
     problem = layout.problem(scale_G, groups)
     walked = _walk(task, problem, settings, task.n_landmarks, groups, hooks)
     _warn(task, settings, walked.history)
-    panel = walked.record.rank(task, walked.size_R, problem.norms(walked.place.gradient_GH), groups)
+    near_R = problem.norms(walked.place.gradient_GH)
+    if first is not None:
+        scale_R = scale_G if groups is None else scale_G[groups.gene_R.to(scale_G.device)]
+        near_R = nearness(near_R, scale_R, problem.norms(first.place.gradient_GH))
+    panel = walked.record.rank(task, walked.size_R, near_R, groups)
     last = walked.history[-1].metrics
     facts = {name: last[name] for name in ("gap", "n_active", "lambda_ratio")}
     if settings.refit:
@@ -117,15 +124,24 @@ def _refit(
     """Held-back error of the weights on the path, and of least squares on the same genes.
 
     Both as parts of the variance along the axes, of the held-back cells around their own mean.
+
+    Raises
+    ------
+    DataError
+        If there are no held-back cells, or they are all alike.
     """
     genes = place.active if groups is None else groups.gene_R.to(place.active.device)[place.active]
-    S_AA, C_AH = (matrix[genes].double() for matrix in (layout.S_GG[:, genes], layout.S_GG @ layout.axes_GH))
+    S_AA, C_AH = (matrix[genes].double().cpu() for matrix in (layout.S_GG[:, genes], layout.S_GG @ layout.axes_GH))
     free_AH = torch.linalg.lstsq(S_AA, C_AH, driver="gelsd").solution if len(genes) else C_AH
     every = torch.arange(task.genes.height)
     held = gather(task.validation.in_order(), every, task.device, torch.float32)
     T_GG = held.S_LG.to(task.device).div_(held.n_cells)
     K_GH = T_GG @ layout.axes_GH
     total = float((K_GH * layout.axes_GH).sum())
+    if total <= 0:
+        raise DataError(
+            "held-back cells that vary", f"{held.n_cells} that do not", "Set refit: false, or mend the split."
+        )
     figures = {}
     for name, W_AH in {"path": place.W_AH * scale_G[genes, None], "refit": free_AH.to(T_GG)}.items():
         fitted = (W_AH * (T_GG[genes][:, genes] @ W_AH)).sum() - 2 * (W_AH * K_GH[genes]).sum()

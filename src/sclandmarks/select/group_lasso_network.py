@@ -22,7 +22,7 @@ from sclandmarks.learn.train import NetworkLearner, train
 from sclandmarks.params import GroupLassoNetworkPanel
 from sclandmarks.select import prox
 from sclandmarks.select.base import Selected, SelectionTask
-from sclandmarks.select.lasso_path import PathRecord, adaptive_scale
+from sclandmarks.select.lasso_path import PathRecord, adaptive_scale, nearness
 from sclandmarks.select.lasso_solver import Layout, largest, lay_out, ratios
 from sclandmarks.select.penalised import PathNetwork, PenalisedTraining
 
@@ -43,8 +43,10 @@ def select_group_lasso_network(task: SelectionTask, settings: GroupLassoNetworkP
     ------
     TrainingError
         If the objective is not finite.
+    PanelError
+        If no gene varies over the training cells.
     """
-    layout = lay_out(task, settings, settings.seed)
+    layout, first = lay_out(task, settings, settings.seed), None
     if settings.adaptive:
         first = Walk(task, settings, layout, Hooks())
         first.down(min(2 * task.n_landmarks, task.genes.height))
@@ -52,7 +54,10 @@ def select_group_lasso_network(task: SelectionTask, settings: GroupLassoNetworkP
     walk = Walk(task, settings, layout, hooks)
     walk.down(task.n_landmarks)
     size_G = walk.network.sizes()
-    panel = walk.record.rank(task, size_G, prox.norms(walk.training.gradient()))
+    near_G = prox.norms(walk.training.gradient())
+    if first is not None:
+        near_G = nearness(near_G, layout.scale_G, prox.norms(first.training.gradient()))
+    panel = walk.record.rank(task, size_G, near_G)
     last = walk.history[-1].metrics
     facts = {name: last[name] for name in ("kkt", "n_active", "lambda_ratio", "validation_mse")}
     if settings.refit:

@@ -74,6 +74,19 @@ def _reason(entered: float) -> str:
     return f"entered the path at lambda = {entered:.3g} lambda_max"
 
 
+def nearness(near_R: Tensor, scale_R: Tensor, first_R: Tensor) -> Tensor:
+    """How near rows are to entering an adaptive second pass; behind all others those that the first left out.
+
+    Parameters
+    ----------
+    near_R, first_R : torch.Tensor, shape (n_rows,)
+        Norms of the gradients at the end of the second pass and of the first.
+    scale_R : torch.Tensor, shape (n_rows,)
+        Of the second pass, 0 for what the first left out.
+    """
+    return torch.where(scale_R > 0, near_R, first_R - first_R.max())
+
+
 def adaptive_scale(size_G: Tensor) -> Tensor:
     """Scale of every gene in an adaptive second pass: its norm in the first, mean 1 over those in; 0 for the others.
 

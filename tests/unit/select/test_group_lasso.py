@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 
 from sclandmarks import schema
+from sclandmarks.errors import DataError
 from sclandmarks.learn.task import Hooks
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import GroupLassoPanel
@@ -162,6 +163,20 @@ def test_the_adaptive_pass_keeps_to_the_first_and_shrinks_less(task: SelectionTa
     assert adaptive.facts["gap"] <= SETTINGS.tolerance
     plain, adapted = (changed(task, adaptive=on, refit=True).facts["path_validation_error"] for on in (False, True))
     assert adapted < plain
+
+
+def test_a_short_adaptive_path_is_filled_up_as_the_first_would_be(task: SelectionTask) -> None:
+    """By nearness to entering, though the second pass knows nothing of genes that the first left out."""
+    first, adaptive = (changed(task, adaptive=on, lambda_ratio=0.8).panel for on in (False, True))
+    n_first = first["score"].gt(0).sum()
+    assert 0 < n_first < 8
+    assert adaptive["gene_id"][n_first:].equals(first["gene_id"][n_first:])
+    assert set(adaptive["gene_id"]) == set(first["gene_id"])
+
+
+def test_held_back_cells_without_variance_give_no_refit(task: SelectionTask) -> None:
+    with pytest.raises(DataError, match="held-back cells that vary; got 1 that do not"):
+        changed(SelectionTask(task.train, MemoryBatches(task.train.X_CG[:1]), task.genes, 10), refit=True)
 
 
 def test_the_refit_is_least_squares_on_the_genes_that_are_in(task: SelectionTask, planted) -> None:

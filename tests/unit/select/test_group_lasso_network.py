@@ -113,6 +113,15 @@ def test_the_adaptive_pass_finds_the_planted_genes(task: SelectionTask, planted)
     assert set(adaptive.panel["gene_id"]) == {task.genes["gene_id"][int(place)] for place in planted.positions}
 
 
+def test_a_short_adaptive_path_is_filled_up_as_the_first_would_be(task: SelectionTask) -> None:
+    """By nearness to entering, though the second pass knows nothing of genes that the first left out."""
+    thirty = replace(task, n_landmarks=30)
+    first, adaptive = (select(thirty, adaptive=on, lambda_ratio=0.9).panel for on in (False, True))
+    n_first = first["score"].gt(0).sum()
+    assert 0 < n_first < 28
+    assert adaptive["gene_id"][n_first:].equals(first["gene_id"][n_first:])
+
+
 def test_the_refit_is_better_than_the_penalised_weights(task: SelectionTask, selected: Selected) -> None:
     """Shrunken weights predict worse on held-back cells; the panel is the same."""
     refitted = select(task, refit=True)
