@@ -43,7 +43,7 @@ SETTINGS = {
     "mean": MeanPredictor(method="mean"),
     "ols": OlsPredictor(method="ols"),
     "knn": KnnPredictor(method="knn", max_cells=250, seed=0),
-    "kernel": KernelPredictor(method="kernel", max_cells=250, max_rank=10, bandwidth=1.8, folds=3, seed=0),
+    "kernel": KernelPredictor(method="kernel", max_cells=250, max_rank=10, bandwidth=1.8, axes=5, folds=3, seed=0),
     "ridge": RidgePredictor(method="ridge"),
     "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=10),
     "paper_linear": PaperLinearPredictor(
@@ -66,6 +66,7 @@ SETTINGS = {
         max_cells=250,
         max_rank=10,
         bandwidth=1.8,
+        axes=5,
         folds=2,
         **EPOCHS,
     ),

@@ -39,7 +39,7 @@ PREPARE = PrepareParams(min_library_size=60, min_reads=2, min_cells=5, scale=1e4
 NETWORK = NetworkPredictor(
     method="network", seed=0, learning_rate=0.01, max_epochs=2, patience=2, batch_size=16, width=4, depth=1,
     dropout=0.1, weight_decay=0.1, loss="mse", members=1, input_dropout=0.1, max_cells=100, max_rank=5,
-    bandwidth=1.8, folds=2,
+    bandwidth=1.8, axes=5, folds=2,
 )  # fmt: skip
 PANELS = {
     "top_variance": TopVariancePanel(selector="top_variance"),

@@ -77,12 +77,13 @@ class KnnPredictor(LogPanel):
 
 
 class KernelParams(LogPanel):
-    """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, and folds of the slopes (0: none)."""
+    """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, axes, and folds of the slopes (0: none)."""
 
     seed: Seed
     max_cells: Positive
     max_rank: Positive
     bandwidth: Annotated[Number, Field(gt=0)]
+    axes: Positive
     folds: Count
 
     @field_validator("folds")

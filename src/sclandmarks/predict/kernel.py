@@ -12,12 +12,11 @@ from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.params import KernelParams, KernelPredictor
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.calibrate import stretch
-from sclandmarks.predict.modules import Kernel, Spec, alike
+from sclandmarks.predict.kernel_axes import open_similar
+from sclandmarks.predict.modules import Kernel, Similar, Spec
 from sclandmarks.predict.reduced import Cut, choose_cut, factors
-from sclandmarks.predict.scaling import panel_scale
 from sclandmarks.predict.spectrum import Eigen, hold_back, open_feature_eigen
 
-POWER = 0.5  # landmarks are divided by the root of their deviation
 NO_AXIS = 1e-6  # axes of the kernel with less than this part of the largest are left out
 
 
@@ -27,33 +26,28 @@ class Basis:
 
     Parameters
     ----------
-    center_L, scale_L : torch.Tensor
-        Of the panel: z = (x - center) scale.
-    Z_KL : torch.Tensor, shape (n_kept, n_landmarks)
-        Cells kept.
-    gamma : torch.Tensor, scalar
+    similar : Similar
+        The kernel to the cells kept.
     P_KF : torch.Tensor, shape (n_kept, n_features)
         Eigenvectors of the kernel between the cells kept, each over the root of its eigenvalue.
     """
 
-    center_L: Tensor
-    scale_L: Tensor
-    Z_KL: Tensor
-    gamma: Tensor
+    similar: Similar
     P_KF: Tensor
 
     def __call__(self, x_BL: Tensor) -> Tensor:
         """Features of cells, shape (B, n_features)."""
-        return alike((x_BL - self.center_L) * self.scale_L, self.Z_KL, self.gamma) @ self.P_KF
+        return self.similar.alike(x_BL) @ self.P_KF
 
 
 def fit_kernel(task: Task, settings: KernelPredictor, hooks: Hooks) -> Fitted:
     """Ridge regression on Gaussian-kernel features (Nystroem), cut to a low rank as `fit_reduced_rank` cuts.
 
-    k(x, x') = exp(-|z - z'|^2 / (h^2 s)), s the typical squared distance of two cells (twice the median of |z|^2) and
-    h the bandwidth. All training cells are kept, or a seeded sample of `max_cells`: the features then span what the
-    sample spans, and every training cell is still fitted to. Rank and lambda are the best pair on the held-back cells,
-    the rank among the leading `max_rank` axes of the fitted values at a middling lambda.
+    The kernel is the mean of two, see `modules.Similar` and `kernel_axes`, each exp(-|z - z'|^2 / (h^2 s)), s the
+    typical squared distance of two cells (twice the median of |z|^2) and h the bandwidth. All training cells are kept,
+    or a seeded sample of `max_cells`: the features then span what the sample spans, and every training cell is still
+    fitted to. Rank and lambda are the best pair on the held-back cells, the rank among the leading `max_rank` axes of
+    the fitted values at a middling lambda.
 
     With `folds`, every gene's predictions are then stretched or shrunk by its slope, see `calibrate`.
     """
@@ -73,20 +67,20 @@ def solve(task: Task, settings: KernelParams) -> tuple[Kernel, Spec, Cut]:
     _, head_KT = factors(eigen, eigen.scale, min(settings.max_rank, len(eigen.d_L), task.n_targets))
     coded = eigen._replace(C_LT=(eigen.C_LT @ head_KT.T).double())
     cut = choose_cut(coded, hold_back(task, coded, basis, head_KT.T), len(head_KT))
-    spec = Spec("kernel", task.n_landmarks, task.n_targets, width=len(basis.Z_KL), rank=cut.rank)
+    n_kept, n_axes = len(basis.P_KF), basis.similar.V_LA.shape[1]
+    spec = Spec("kernel", task.n_landmarks, task.n_targets, width=n_kept, rank=cut.rank, axes=n_axes)
     return _module(basis, coded, cut.lambda_, head_KT, spec), spec, cut
 
 
+@torch.no_grad()
 def open_basis(task: Task, settings: KernelParams) -> Basis:
     """Choose the cells to keep, the width of the kernel and its features from the training cells."""
-    center_L, scale_L = panel_scale(task, POWER)
-    Z_KL = (_kept(task, settings) - center_L) * scale_L
-    typical = 2 * float(Z_KL.square().sum(1).median())
-    gamma = torch.tensor(1 / (settings.bandwidth**2 * max(typical, 1e-12)))
-    e_K, Q_KK = torch.linalg.eigh(alike(Z_KL, Z_KL, gamma).double())
+    x_KL = _kept(task, settings)
+    similar = open_similar(task, x_KL, settings)
+    e_K, Q_KK = torch.linalg.eigh(similar.alike(x_KL).double())
     is_axis_K = e_K > NO_AXIS * e_K.max()
     P_KF = Q_KK[:, is_axis_K] / e_K[is_axis_K].sqrt()
-    return Basis(center_L, scale_L, Z_KL, gamma, P_KF.float())
+    return Basis(similar, P_KF.float())
 
 
 def _kept(task: Task, settings: KernelParams) -> Tensor:
@@ -106,14 +100,11 @@ def _module(basis: Basis, coded: Eigen, lambda_: float, head_KT: Tensor, spec: S
     A_FR = coded.V_LL @ F_FR
     module = Kernel(spec)
     values = {
-        "center": basis.center_L,
-        "scale": basis.scale_L,
-        "gamma": basis.gamma,
-        "Z_KL": basis.Z_KL,
         "A_KR": basis.P_KF.double() @ A_FR,
         "offset": coded.mean_L @ A_FR,
         "B_RT": B_RK @ head_KT.double(),
         "bias": coded.mean_T,
     }
-    module.load_state_dict({name: value.float().contiguous() for name, value in values.items()})
+    learned = {name: value.float().contiguous() for name, value in values.items()}
+    module.load_state_dict(basis.similar.state_dict() | learned)
     return module.eval()

@@ -14,7 +14,7 @@ from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
 Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "d_gex", "network"]
 
-SHAPES = 2  # raised when a module of the same spec gets other weights
+SHAPES = 3  # raised when a module of the same spec gets other weights
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Spec:
     width, depth, rank : int
         Hidden units a layer, hidden layers or blocks, rank of a low-rank map; 0 where there is none. Of `nearest`,
         width is the number of cells kept and rank that of neighbours; of `kernel`, width is the number of cells kept.
+    axes : int
+        Principal axes of the panel that a `kernel` compares cells on; 0 for all others.
     dropout, input_dropout : float
         Of hidden units, and of inputs.
     members : int
@@ -44,6 +46,7 @@ class Spec:
     width: int = 0
     depth: int = 0
     rank: int = 0
+    axes: int = 0
     dropout: float = 0.0
     input_dropout: float = 0.0
     members: int = 0
@@ -112,13 +115,32 @@ def alike(z_BL: Tensor, Z_KL: Tensor, gamma: Tensor) -> Tensor:
     return torch.exp(-gamma * far_BK.clamp(min=0))
 
 
-class Kernel(nn.Module):
-    """y = (k(x) A - o) B + b: k the Gaussian kernel to the cells kept, A (cells x rank), B (rank x n_targets)."""
+def log_least(x_BL: Tensor) -> Tensor:
+    """Logarithm of a cell's least positive value, shape (B, 1).
+
+    This value mostly comes from one read: it is the larger, the fewer reads the cell has in all. A cell without any
+    positive value counts as one of few reads.
+    """
+    return torch.where(x_BL > 0, x_BL, 1e3).amin(1, keepdim=True).log()
+
+
+class Similar(nn.Module):
+    """Mean of two Gaussian kernels to the cells kept: of the scaled landmarks, and of what they show above noise.
+
+    With z = (x - center) scale the first is exp(-gamma |z - Z|^2). The second compares (z V, d) in place of z: V holds
+    principal axes, each times the part of its variance that is no noise, and d tells the depth of a cell.
+    """
+
+    LIMIT = 3.0
 
     center: Tensor
     scale: Tensor
     gamma: Tensor
     Z_KL: Tensor
+    V_LA: Tensor
+    depth: Tensor
+    gamma_axes: Tensor
+    U_KA: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -126,6 +148,30 @@ class Kernel(nn.Module):
         self.register_buffer("scale", torch.ones(spec.n_landmarks))
         self.register_buffer("gamma", torch.ones(()))
         self.register_buffer("Z_KL", torch.zeros(spec.width, spec.n_landmarks))
+        self.register_buffer("V_LA", torch.zeros(spec.n_landmarks, spec.axes))
+        self.register_buffer("depth", torch.tensor([0.0, 1.0, 1.0]))
+        self.register_buffer("gamma_axes", torch.ones(()))
+        self.register_buffer("U_KA", torch.zeros(spec.width, spec.axes + 1))
+
+    def on_axes(self, x_BL: Tensor) -> Tensor:
+        """Scores on the axes, and the depth, shape (B, n_axes + 1).
+
+        The depth is `log_least`, centred, scaled, limited to +-`LIMIT` and multiplied by its weight (`depth`).
+        """
+        depth_B1 = ((log_least(x_BL) - self.depth[0]) * self.depth[1]).clamp(-self.LIMIT, self.LIMIT) * self.depth[2]
+        return torch.cat([(x_BL - self.center) * self.scale @ self.V_LA, depth_B1], 1)
+
+    def alike(self, x_BL: Tensor) -> Tensor:
+        """Return how alike cells are to the cells kept, between 0 and 1, shape (B, n_kept)."""
+        first_BK = alike((x_BL - self.center) * self.scale, self.Z_KL, self.gamma)
+        return (first_BK + alike(self.on_axes(x_BL), self.U_KA, self.gamma_axes)) / 2
+
+
+class Kernel(Similar):
+    """y = (k(x) A - o) B + b: k how alike a cell is to those kept, A (cells x rank), B (rank x n_targets)."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
         self.A_KR = nn.Parameter(torch.zeros(spec.width, spec.rank))
         self.offset = nn.Parameter(torch.zeros(spec.rank))
         self.B_RT = nn.Parameter(torch.zeros(spec.rank, spec.n_targets))
@@ -133,8 +179,7 @@ class Kernel(nn.Module):
 
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
-        alike_BK = alike((x_BL - self.center) * self.scale, self.Z_KL, self.gamma)
-        return (alike_BK @ self.A_KR - self.offset) @ self.B_RT + self.bias
+        return (self.alike(x_BL) @ self.A_KR - self.offset) @ self.B_RT + self.bias
 
 
 class Blocks(nn.Module):

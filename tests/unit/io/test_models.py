@@ -23,7 +23,7 @@ SPECS = [
     Spec("constant", 2, 3),
     Spec("linear", 2, 3),
     Spec("low_rank", 2, 3, rank=1),
-    Spec("kernel", 2, 3, width=4, rank=2),
+    Spec("kernel", 2, 3, width=4, rank=2, axes=2),
     Spec("paper_network", 2, 3, width=4, depth=2, dropout=0.5),
     Spec("d_gex", 2, 3, width=4, depth=1, dropout=0.5),
     Spec("network", 2, 3, width=4, depth=1, rank=2, dropout=0.5, members=2),
@@ -105,8 +105,8 @@ def test_swapped_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"spec": {"kind": "linear", "version": 2}},
-        {"spec": {"kind": "linear", "n_landmarks": 2, "n_targets": 4, "version": 2}},
+        {"spec": {"kind": "linear", "version": 3}},
+        {"spec": {"kind": "linear", "n_landmarks": 2, "n_targets": 4, "version": 3}},
         {"spec": 3},
     ],
     ids=["incomplete spec", "another shape", "no spec"],
@@ -125,7 +125,7 @@ def test_a_model_of_another_version_is_refused_with_a_remedy(folder: Path, versi
     about = json.loads((folder / ABOUT).read_text())
     about["spec"].pop("version") if version is None else about["spec"].update(version=version)
     (folder / ABOUT).write_text(json.dumps(about))
-    with pytest.raises(SchemaError, match=f"(?s)shapes version 2.*version {version or 1}.*dvc repro"):
+    with pytest.raises(SchemaError, match=f"(?s)shapes version 3.*version {version or 1}.*dvc repro"):
         load_model(folder)
 
 

@@ -48,6 +48,7 @@ NETWORKS = {
         max_cells=200,
         max_rank=8,
         bandwidth=1.8,
+        axes=5,
         folds=0,
         **EPOCHS,
     ),

@@ -115,4 +115,4 @@ def test_a_part_has_its_cells_in_order() -> None:
 def test_one_fold_is_refused() -> None:
     """It would leave no cells to fit to."""
     with pytest.raises(ValidationError, match="2 folds or more"):
-        KernelPredictor(method="kernel", max_cells=9, max_rank=3, bandwidth=1.0, folds=1, seed=0)
+        KernelPredictor(method="kernel", max_cells=9, max_rank=3, bandwidth=1.0, axes=5, folds=1, seed=0)

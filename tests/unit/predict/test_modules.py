@@ -7,14 +7,14 @@ from typing import get_args
 import pytest
 import torch
 
-from sclandmarks.predict.modules import Kind, Spec, build
+from sclandmarks.predict.modules import Kind, Spec, build, log_least
 
 SPECS = {
     "constant": Spec("constant", 5, 7),
     "linear": Spec("linear", 5, 7),
     "low_rank": Spec("low_rank", 5, 7, rank=2),
     "nearest": Spec("nearest", 5, 7, width=9, rank=3),
-    "kernel": Spec("kernel", 5, 7, width=9, rank=2),
+    "kernel": Spec("kernel", 5, 7, width=9, rank=2, axes=3),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
     "d_gex": Spec("d_gex", 5, 7, width=6, depth=2, dropout=0.4),
     "network": Spec("network", 5, 7, width=6, depth=2, rank=3, dropout=0.4, input_dropout=0.2, members=2),
@@ -76,12 +76,22 @@ def test_formulas_by_hand() -> None:
 
 
 def test_kernel_by_hand() -> None:
-    """Gaussian of the squared distances of scaled cells, two linear maps."""
+    """Gaussians of the squared distances of scaled cells, and of their scores beside the depth; two linear maps."""
     module, x_BL = filled(SPECS["kernel"]), torch.rand(3, 5)
     z_BL = (x_BL - module.center) * module.scale
-    alike_BK = torch.exp(-module.gamma * torch.cdist(z_BL, module.Z_KL).square())
+    depth_B1 = (x_BL.min(1, keepdim=True).values.log() - module.depth[0]) * module.depth[1]
+    u_BA = torch.cat([z_BL @ module.V_LA, depth_B1.clamp(-3, 3) * module.depth[2]], 1)
+    pairs = ((module.gamma, z_BL, module.Z_KL), (module.gamma_axes, u_BA, module.U_KA))
+    alike_BK = sum(torch.exp(-gamma * torch.cdist(z, Z).square()) for gamma, z, Z in pairs) / 2
     want_BT = (alike_BK @ module.A_KR - module.offset) @ module.B_RT + module.bias
     torch.testing.assert_close(module(x_BL), want_BT)
+
+
+def test_the_least_positive_value_of_a_cell() -> None:
+    """Zeros are no values; a cell of zeros alone has a finite one, above all others."""
+    least_B1 = log_least(torch.tensor([[0.0, 0.5, 0.2], [0.0, 0.0, 0.0], [3.0, 0.0, 0.0]]))
+    torch.testing.assert_close(least_B1[[0, 2]], torch.tensor([[0.2], [3.0]]).log())
+    assert least_B1[2] < least_B1[1] < torch.inf
 
 
 def test_our_network_by_hand() -> None:

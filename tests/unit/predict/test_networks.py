@@ -26,6 +26,7 @@ SETTINGS = {
         max_cells=300,
         max_rank=8,
         bandwidth=1.8,
+        axes=5,
         folds=0,
         **EPOCHS,
     ),

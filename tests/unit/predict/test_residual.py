@@ -32,6 +32,7 @@ SETTINGS = NetworkPredictor(
     max_cells=200,
     max_rank=10,
     bandwidth=1.8,
+    axes=5,
     folds=0,
     seed=0,
 )

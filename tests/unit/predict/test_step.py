@@ -31,6 +31,7 @@ SETTINGS = NetworkPredictor(
     max_cells=100,
     max_rank=4,
     bandwidth=1.8,
+    axes=5,
     folds=0,
     seed=0,
 )

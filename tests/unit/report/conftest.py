@@ -36,7 +36,7 @@ PREDICTORS: dict[str, dict[str, Any]] = {
     "network": TRAINED
     | NETWORK
     | {"loss": "mse", "weight_decay": 0.1, "members": 1, "input_dropout": 0.1}
-    | {"max_cells": 50, "max_rank": 3, "bandwidth": 1.0, "folds": 2},
+    | {"max_cells": 50, "max_rank": 3, "bandwidth": 1.0, "axes": 3, "folds": 2},
 }
 FITS = ("l1000-mean", "l1000-ridge", "l1000-network", "paper_f910-ridge", "group_lasso-reduced_rank")
 TYPES = ("alpha", "beta", "gamma")
