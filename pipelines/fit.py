@@ -20,7 +20,8 @@ def main(name: str) -> None:
     panel = read_table(paths.panel(fit.panel), schema.PANEL)
     inputs, outputs = data.split_at(panel["gene_id"], paths.panel(fit.panel))
     train, validation = (data.batches(subset, settings) for subset in LEARNING)
-    task = Task(train, validation, inputs, outputs, open_device(params.runtime), params.prepare.log_base)
+    counts, device = data.counts(settings), open_device(params.runtime)
+    task = Task(train, validation, inputs, outputs, device, params.prepare.log_base, counts)
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
     checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
     known, title = fit.model_dump(), f"fit {fit.panel} + {fit.predictor}"

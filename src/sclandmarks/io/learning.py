@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -88,6 +89,10 @@ class LearningData:
         size, seed = getattr(settings, "batch_size", BATCH_SIZE), getattr(settings, "seed", 0)
         values: Values = "count" if getattr(settings, "unit", unit) == "counts" else "value"
         return ParquetBatches(self.file, rows, size, seed=seed, values=values)
+
+    def counts(self, settings: Section) -> ParquetBatches:
+        """Raw counts of the training cells, in the batches that these settings give."""
+        return replace(self.batches("train", settings), values="count", _cache={})
 
     def checkpoint(self, name: str, settings: Section, inputs: Sequence[Path] = ()) -> FileCheckpoint:
         """Checkpoint of a training that depends on the settings, the matrix, the split and further files."""

@@ -39,6 +39,8 @@ class Task:
     device : torch.device
     log_base : {2, 10, "e"}, optional
         Of the values, which are log(1 + rate); predictors with `panel_total` need it.
+    counts : Batches, optional
+        Raw counts of the training cells in the same order, for losses on counts.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class Task:
     outputs: Tensor
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     log_base: LogBase | None = None
+    counts: Batches | None = None
 
     def __post_init__(self) -> None:
         """Check that there is something to learn from, and something to learn."""

@@ -1,0 +1,119 @@
+"""Raw counts beside the processed values: how the values were made of them, and batches of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from sclandmarks.errors import DataError
+from sclandmarks.learn.task import Task
+from sclandmarks.matrix import Batches, to_torch
+
+BASES = (10.0, 2.0, math.e)
+TOLERANCE = 1e-4
+"""Relative spread of the scale over all values; float32 values leave less than 1e-6."""
+
+
+class ValueScale(NamedTuple):
+    """How values were made of counts: log_base(1 + n / depth).
+
+    Parameters
+    ----------
+    base, scale : float
+        Of the logarithm, and the reads that every cell was scaled to.
+    depth_C : numpy.ndarray of float64, shape (n_cells,)
+        Reads of each cell over all genes of the matrix, over `scale`, in order.
+    """
+
+    base: float
+    scale: float
+    depth_C: NDArray[np.float64]
+
+    @property
+    def largest(self) -> float:
+        """Value of a gene that has all reads of its cell."""
+        return math.log1p(self.scale) / math.log(self.base)
+
+
+class Counted(NamedTuple):
+    """Values of the panel, reads of the targets and depth of some cells, dense on the device."""
+
+    x_BL: Tensor
+    n_BT: Tensor
+    depth_B1: Tensor
+
+
+def counts_of(task: Task) -> Batches:
+    """Raw counts of the training cells.
+
+    Raises
+    ------
+    DataError
+        If the task has none.
+    """
+    if task.counts is None:
+        raise DataError(
+            "the raw counts of the training cells, for a loss on counts",
+            "processed values alone",
+            "Give Task its counts, or choose loss: mse.",
+        )
+    return task.counts
+
+
+def read_scale(task: Task) -> ValueScale:
+    """Find scale and base of the logarithm from the values and counts of the training cells, and check every value.
+
+    Raises
+    ------
+    DataError
+        If the task has no counts, or they are not those of the same cells and genes, or the values are not logarithms
+        of 1 + scale times the share of the reads, to a base of 2, e or 10.
+    """
+    counts, low_A, high_A, totals = counts_of(task), np.full(len(BASES), np.inf), np.zeros(len(BASES)), []
+    if counts.n_cells != task.train.n_cells:
+        raise _no_match(f"counts of {counts.n_cells} cells for {task.train.n_cells}")
+    for values, block in zip(task.train.in_order(), counts.in_order(), strict=False):
+        if not (_same(values.indptr, block.indptr) and _same(values.indices, block.indices)):
+            raise _no_match("values and counts that are not zero at other places")
+        total_B = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
+        reads_N = block.data / np.repeat(total_B, np.diff(block.indptr))
+        for place, base in enumerate(BASES):
+            scale_N = np.expm1(values.data.astype(np.float64) * math.log(base)) / reads_N
+            low_A[place] = min(low_A[place], scale_N.min(initial=np.inf))
+            high_A[place] = max(high_A[place], scale_N.max(initial=0))
+        totals.append(total_B)
+    spread_A = high_A / np.maximum(low_A, 1e-30) - 1
+    best = int(spread_A.argmin())
+    if not (spread_A[best] < TOLERANCE and low_A[best] > 0):
+        raise _no_match(f"scales from {low_A[0]:g} to {high_A[0]:g} at base {BASES[0]:g}")
+    scale = float(low_A[best] + high_A[best]) / 2
+    return ValueScale(BASES[best], scale, np.concatenate(totals) / scale)
+
+
+def _same(first: NDArray[np.int32], second: NDArray[np.int32]) -> bool:
+    return bool(np.array_equal(first, second))
+
+
+def _no_match(got: str) -> DataError:
+    return DataError(
+        "values log(1 + scale n / total) of the whole counts n of the same cells and genes",
+        got,
+        "Run `dvc repro prepare`, or choose loss: mse.",
+    )
+
+
+def counted_batches(task: Task, blocks: Iterable[sparse.csr_matrix], how: ValueScale) -> Iterator[Counted]:
+    """Turn CSR blocks of counts of all genes into dense batches on the device."""
+    inputs, outputs = task.inputs.to(task.device), task.outputs.to(task.device)
+    for block in blocks:
+        N_BG = to_torch(block.astype(np.float32), task.device)
+        depth_B1 = N_BG.sum(1, keepdim=True) / how.scale
+        x_BL = torch.log1p(N_BG.index_select(1, inputs) / depth_B1) / math.log(how.base)
+        yield Counted(x_BL, N_BG.index_select(1, outputs), depth_B1)
