@@ -19,9 +19,8 @@ def main(name: str) -> None:
     fit, settings = params.fits[name], params.predictors[params.fits[name].predictor]
     panel = read_table(paths.panel(fit.panel), schema.PANEL)
     inputs, outputs = data.split_at(panel["gene_id"], paths.panel(fit.panel))
-    train, validation = (data.batches(subset, settings) for subset in LEARNING)
-    counts, device = data.counts(settings), open_device(params.runtime)
-    task = Task(train, validation, inputs, outputs, device, params.prepare.log_base, counts)
+    train, validation, counts = *(data.batches(subset, settings) for subset in LEARNING), data.counts(settings)
+    task = Task(train, validation, inputs, outputs, open_device(params.runtime), params.prepare.log_base, counts)
     read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
     checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
     known, title = fit.model_dump(), f"fit {fit.panel} + {fit.predictor}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -144,15 +144,19 @@ class NetworkLearner:
         total, n_cells = torch.zeros((), device=self.task.device), 0
         with torch.random.fork_rng(devices=cuda_devices(self.task.device)):
             torch.manual_seed(self.seed * 1_000_003 + epoch)
-            for x_BL, y_BT in self.task.pairs(self.task.train.epoch(epoch)):
+            for loss, size in self.losses(epoch):
                 self.optimizer.zero_grad(set_to_none=True)
-                loss = self.objective(x_BL, y_BT)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.optimizer.step()
                 self.after_step()
-                total += loss.detach() * len(x_BL)
-                n_cells += len(x_BL)
+                total += loss.detach() * size
+                n_cells += size
         return float(total) / n_cells
+
+    def losses(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
+        """Yield what is minimised on each batch of an epoch, and the cells in it."""
+        for x_BL, y_BT in self.task.pairs(self.task.train.epoch(epoch)):
+            yield self.objective(x_BL, y_BT), len(x_BL)
 
     def objective(self, x_BL: Tensor, y_BT: Tensor) -> Tensor:
         """Return what is minimised on a batch."""

@@ -159,7 +159,12 @@ class NetworkPredictor(TrainingParams, KernelParams):
     input_dropout: Dropout
     dropout: Dropout
     weight_decay: Annotated[Number, Field(ge=0)]
-    loss: Literal["mse", "weighted_mse"]
+    loss: Literal["mse", "weighted_mse", "poisson", "negative_binomial"]
+
+    @property
+    def on_counts(self) -> bool:
+        """Whether the loss is a likelihood of counts."""
+        return self.loss in ("poisson", "negative_binomial")
 
 
 Predictor = Annotated[

@@ -12,9 +12,9 @@ from sclandmarks.predict.d_gex import fit_d_gex
 from sclandmarks.predict.kernel import fit_kernel
 from sclandmarks.predict.linear import fit_ols, fit_ridge
 from sclandmarks.predict.nearest import fit_knn
+from sclandmarks.predict.network import fit_network
 from sclandmarks.predict.networks import fit_paper_network
 from sclandmarks.predict.reduced import fit_reduced_rank
-from sclandmarks.predict.residual import fit_network
 from sclandmarks.predict.sgd import fit_paper_linear
 from sclandmarks.predict.totals import by_own_total
 

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from sclandmarks.learn.count_link import above_zero
 from sclandmarks.learn.layers import paper_layers, seeded
 from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
@@ -36,6 +37,8 @@ class Spec:
         Networks whose mean is taken.
     panel_total : bool
         The panel's values are first normalised by their own total.
+    positive : bool
+        Whether predictions of a network are bent above zero.
     version : int
         `SHAPES` of the code that built the module.
     """
@@ -51,6 +54,7 @@ class Spec:
     input_dropout: float = 0.0
     members: int = 0
     panel_total: bool = False
+    positive: bool = False
     version: int = SHAPES
 
 
@@ -200,12 +204,14 @@ class Network(nn.Module):
     """y = ((x - m) A + mean_e g_e(z)) B + b: a low-rank linear path, and the mean of members that add what bends.
 
     z = (x - m) s is the scaled panel; member e is a ReLU layer and residual blocks on z, with as many outputs as the
-    linear path. A member's last layer is zero at first: the module then is the linear path.
+    linear path. A member's last layer is zero at first: the module then is the linear path. With `spec.positive`,
+    predictions are `above_zero(y, floor)`.
     """
 
     center: Tensor
     scale: Tensor
     unit: Tensor
+    floor: Tensor | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -213,6 +219,7 @@ class Network(nn.Module):
         self.register_buffer("center", torch.zeros(spec.n_landmarks))
         self.register_buffer("scale", torch.ones(spec.n_landmarks))
         self.register_buffer("unit", torch.ones(()))
+        self.register_buffer("floor", torch.ones(spec.n_targets) if spec.positive else None)
         self.A_LR = nn.Parameter(torch.zeros(spec.n_landmarks, rank))
         self.B_RT = nn.Parameter(torch.zeros(rank, spec.n_targets))
         self.bias = nn.Parameter(torch.zeros(spec.n_targets))
@@ -231,7 +238,8 @@ class Network(nn.Module):
 
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
-        return self.codes(x_BL).mean(0) @ self.B_RT + self.bias
+        y_BT = self.codes(x_BL).mean(0) @ self.B_RT + self.bias
+        return y_BT if self.floor is None else above_zero(y_BT, self.floor)
 
 
 class DGex(nn.Module):

@@ -1,4 +1,4 @@
-"""Our network: a low-rank linear path in closed form, and members trained on what it leaves."""
+"""Our network: a low-rank linear path in closed form, and what trains members on what it leaves."""
 
 from __future__ import annotations
 
@@ -11,45 +11,19 @@ from torch.func import functional_call
 
 from sclandmarks.learn.blocked import SLOPES, head_loss
 from sclandmarks.learn.layers import seeded
-from sclandmarks.learn.task import Hooks, Task
-from sclandmarks.learn.train import NetworkLearner, train
+from sclandmarks.learn.losses import LossName
+from sclandmarks.learn.task import Task
+from sclandmarks.learn.train import NetworkLearner
 from sclandmarks.params import NetworkPredictor
-from sclandmarks.predict.base import Fitted
-from sclandmarks.predict.calibrate import stretch
 from sclandmarks.predict.grid import best_place, search
 from sclandmarks.predict.kernel import solve
 from sclandmarks.predict.linear import ridge_error
 from sclandmarks.predict.modules import Network, Spec
-from sclandmarks.predict.networks import finish
 from sclandmarks.predict.spectrum import hold_back, open_feature_eigen
 
 KEPT = 0.98  # part of the running mean of the weights that a step leaves
 LINEAR, HEAD = ("A_LR",), ("B_RT", "bias")
-
-
-def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
-    """Train our network by AdamW, from a low-rank ridge regression on.
-
-    The head is that of the Gaussian-kernel regression (`kernel.solve`), whose axes hold less noise than those of a
-    linear fit; the linear path is the ridge regression of the targets' codes on those axes. Both stay. Members start
-    at zero and learn side by side on the same batches, each by itself; the prediction is their mean, the weights are
-    running means over steps. Where no epoch is better on the held-back cells, the fit is the linear path: epoch 0.
-
-    With `folds`, every gene's predictions are then stretched or shrunk by the slope of the kernel regression's.
-
-    Raises
-    ------
-    TrainingError
-        If the loss is not finite.
-    """
-    module, spec, chosen = start(task, settings)
-    learner = ResidualLearner(module.to(task.device), task, settings)
-    fitted = finish(spec, train(learner, settings, hooks, from_start=True))
-    fitted.chosen.update(chosen)
-    if settings.folds:
-        part = cast(Network, fitted.module), task, lambda part: solve(part, settings)[0]
-        fitted.chosen.update(stretch(*part, settings.folds, settings.seed))
-    return fitted
+FLOOR, LOWEST = 0.1, 1e-4  # where predictions of a loss on counts bend above zero: part of the gene's mean, and least
 
 
 def start(task: Task, settings: NetworkPredictor) -> tuple[Network, Spec, dict[str, float]]:
@@ -67,9 +41,11 @@ def start(task: Task, settings: NetworkPredictor) -> tuple[Network, Spec, dict[s
     best = best_place(errors)
     A_LR = kernel.scale.unsqueeze(1) * (coded.V_LL @ (coded.C_LT / (coded.d_L + grid[best]).unsqueeze(1)))
     shape = {name: getattr(settings, name) for name in ("width", "depth", "dropout", "input_dropout", "members")}
-    spec = Spec("network", task.n_landmarks, task.n_targets, rank=cut.rank, **shape)
+    spec = Spec("network", task.n_landmarks, task.n_targets, rank=cut.rank, positive=settings.on_counts, **shape)
     module = seeded(lambda: Network(spec), settings.seed)
     values = {"A_LR": A_LR, "B_RT": head_TR.T, "bias": kernel.bias, "center": kernel.center, "scale": kernel.scale}
+    if settings.on_counts:
+        values["floor"] = (FLOOR * kernel.bias).clamp(min=LOWEST)
     module.load_state_dict(module.state_dict() | {name: value.detach().float() for name, value in values.items()})
     _set_units(module, task)
     return module, spec, {"lambda": grid[best], "rank": float(cut.rank), "linear_mse": errors[best]}
@@ -106,15 +82,16 @@ class ResidualLearner(NetworkLearner):
     """
 
     def __init__(self, module: Network, task: Task, settings: NetworkPredictor) -> None:
-        still = LINEAR + HEAD if settings.loss == "mse" else LINEAR
+        still = LINEAR if settings.loss == "weighted_mse" else LINEAR + HEAD
         for name in still:
             module.get_parameter(name).requires_grad_(False)
         learned = {name: weight for name, weight in module.named_parameters() if name not in still}
         optimizer = torch.optim.AdamW(
             learned.values(), settings.learning_rate, weight_decay=settings.weight_decay, eps=1e-12, fused=True
         )
-        super().__init__(module, optimizer, task, settings.loss, settings.seed)
-        self.loss_name, self.on_codes = settings.loss, settings.loss == "mse"
+        loss: LossName = "weighted_mse" if settings.loss == "weighted_mse" else "mse"
+        super().__init__(module, optimizer, task, loss, settings.seed)
+        self.loss_name, self.on_codes = loss, settings.loss == "mse"
         self.learned = list(learned.values())
         self.means = {name: weight.detach().clone() for name, weight in learned.items()}
 

@@ -13,7 +13,7 @@ import torch
 from sclandmarks import schema
 from sclandmarks.errors import ParamsError, SchemaError
 from sclandmarks.io.models import ABOUT, HISTORY, WEIGHTS, load_model, save_model
-from sclandmarks.io.tables import read_table
+from sclandmarks.io.tables import read_json, read_table, write_json
 from sclandmarks.learn.task import Step
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.modules import Spec, build
@@ -28,6 +28,7 @@ SPECS = [
     Spec("d_gex", 2, 3, width=4, depth=1, dropout=0.5),
     Spec("network", 2, 3, width=4, depth=1, rank=2, dropout=0.5, members=2),
     Spec("low_rank", 2, 3, rank=1, panel_total=True),
+    Spec("network", 2, 3, width=4, depth=1, rank=2, members=2, positive=True),
 ]
 
 
@@ -60,6 +61,17 @@ def test_read_back_it_predicts_the_same(spec: Spec, tmp_path: Path) -> None:
     facts = {"panel": "p", "scale": "log", "chosen": {"lambda": 0.5}, "best_step": 2}
     assert {name: saved.about[name] for name in facts} == facts
     assert read_table(tmp_path / HISTORY, schema.HISTORY).rows() == [(1, "loss", 2.0), (2, "loss", 1.0)]
+
+
+def test_a_network_of_before_losses_on_counts_is_read(tmp_path: Path) -> None:
+    """Its spec says nothing of what is bent above zero: nothing is."""
+    before = fitted(Spec("network", 2, 3, width=4, depth=1, rank=2, members=2))
+    save_model(tmp_path, before, LANDMARKS, TARGETS, {})
+    about = read_json(tmp_path / ABOUT)
+    assert about["spec"].pop("positive") is False
+    write_json(tmp_path / ABOUT, about)
+    x_BL = torch.rand(5, 2)
+    assert torch.equal(load_model(tmp_path).module(x_BL), before.module(x_BL))
 
 
 def test_saving_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ NETWORKS = {
         method="paper_linear", scale="log", seed=3, learning_rate=1e-3, max_epochs=8, patience=4
     ),
 }
+NETWORKS |= {
+    f"network, {loss}": NETWORKS["network"].model_copy(update={"loss": loss})
+    for loss in ("poisson", "negative_binomial")
+}
 PANEL = PaperPanel(selector="paper_f910", width=8, depth=1, dropout=0.3, penalty=1e-3, n_extremes=None, **EPOCHS)
 
 
@@ -163,7 +167,8 @@ def test_a_rate_far_too_large_is_such_an_error(task: Task) -> None:
 def task(planted) -> Task:
     """Six landmarks to 74 targets, 300 cells to learn from and 100 held back."""
     train, validation = MemoryBatches(planted.values[:300], 64, seed=3), MemoryBatches(planted.values[300:], 64)
-    return Task(train, validation, *split_genes(80, planted.positions))
+    counts = MemoryBatches(planted.counts.X_CG[:300], 64, seed=3)
+    return Task(train, validation, *split_genes(80, planted.positions), counts=counts)
 
 
 def learn(name: str, task: Task, planted: Any, hooks: Hooks) -> tuple[list[Step], dict[str, Tensor]]:
@@ -173,7 +178,7 @@ def learn(name: str, task: Task, planted: Any, hooks: Hooks) -> tuple[list[Step]
         selected = SELECTORS[name](selection, PANEL, hooks)
         order = torch.tensor([int(gene[1:]) for gene in selected.panel["gene_id"]])
         return selected.history, {"order": order, "score": selected.panel["score"].to_torch()}
-    fitted = PREDICTORS[name](task, NETWORKS[name], hooks)
+    fitted = PREDICTORS[NETWORKS[name].method](task, NETWORKS[name], hooks)
     return fitted.history, fitted.module.state_dict()
 
 

@@ -14,7 +14,8 @@ from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import NetworkPredictor, ReducedRankPredictor
 from sclandmarks.predict import PREDICTORS
 from sclandmarks.predict.modules import build
-from sclandmarks.predict.residual import KEPT, ResidualLearner, fit_network, start
+from sclandmarks.predict.network import fit_network
+from sclandmarks.predict.residual import KEPT, ResidualLearner, start
 
 SETTINGS = NetworkPredictor(
     method="network",
