@@ -31,6 +31,16 @@ FAULTS: dict[str, tuple[str, Any, list[str]]] = {
     "fraction of one": ("split.test", 1, ["split.test:", "less than 1", "got 1"]),
     "negative seed": ("split.seed", -1, ["split.seed:", "greater than or equal to 0", "got -1"]),
     "seed beyond 32 bits": ("split.seed", 2**32, ["split.seed:", f"got {2**32}"]),
+    "unknown loss": (
+        "predictors.network.loss",
+        "gamma",
+        ["predictors.network.loss:", "'poisson' or 'negative_binomial'", "got 'gamma'"],
+    ),
+    "counts for the study's network": (
+        "predictors.paper_network.loss",
+        "poisson",
+        ["predictors.paper_network.loss:", "'mse' or 'weighted_mse'", "got 'poisson'"],
+    ),
     "batch of none": ("predictors.network.batch_size", 0, ["predictors.network.batch_size:", "got 0"]),
     "drop all": ("panels.paper_f910.dropout", 1.0, ["panels.paper_f910.dropout:", "less than 1", "got 1.0"]),
     "unknown choice": ("prepare.log_base", 3, ["prepare.log_base:", "2, 10 or 'e'", "got 3"]),

@@ -13,6 +13,7 @@ from sclandmarks.params import load_params
 
 COUNTS = {"method": "paper_linear", "scale": "counts", "learning_rate": 1, "max_epochs": 1, "patience": 1, "seed": 0}
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
+ON_COUNTS = yaml.safe_load(SHIPPED.read_text())["predictors"]["network"] | {"loss": "poisson"}
 
 
 def with_changes(tmp_path: Path, key: str, value: object) -> Path:
@@ -55,6 +56,7 @@ def test_the_shipped_settings_are_valid_and_frozen() -> None:
             COUNTS,
             "expected predictors of the log scale; got counts, of counts",
         ),
+        ("generalise.predictors.ours", ON_COUNTS, "expected losses on values; got ours, with one on counts"),
     ],
 )  # fmt: skip
 def test_faults_are_said_in_the_terms_of_the_file(tmp_path: Path, key: str, value: object, said: str) -> None:

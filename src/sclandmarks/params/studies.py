@@ -53,6 +53,8 @@ class GeneraliseParams(Section):
         for name, predictor in self.predictors.items():
             if predictor.unit != "log":
                 raise ValueError(f"generalise.predictors: expected predictors of the log scale; got {name}, of counts")
+            if getattr(predictor, "on_counts", False):
+                raise ValueError(f"generalise.predictors: expected losses on values; got {name}, with one on counts")
         return self
 
 

@@ -43,6 +43,7 @@ class FitObjective:
         self.panel = read_table(file, schema.PANEL)["gene_id"]
         self.inputs, self.outputs = self.data.split_at(self.panel, file)
         self._train, self._validation = (self.data.batches(subset, plan.base) for subset in LEARNING)
+        self._counts = self.data.counts(plan.base)
         self._mean_T = self._explainable_T = np.zeros(0)
         if self.search.objective == "captured":
             mean_mse_G, targets = mean_mse(self._train, self._validation), self.outputs.numpy()
@@ -67,9 +68,10 @@ class FitObjective:
     def task(self, chosen: Section) -> Task:
         """Training and validation cells in batches as the settings say, inputs and outputs."""
         order = getattr(chosen, "batch_size", BATCH_SIZE), getattr(chosen, "seed", 0)
-        train, validation = (batches.reordered(*order) for batches in (self._train, self._validation))
+        parts = (self._train, self._validation, self._counts)
+        train, validation, counts = (batches.reordered(*order) for batches in parts)
         log_base = self.plan.context.prepare.log_base
-        return Task(train, validation, self.inputs, self.outputs, self.device, log_base)
+        return Task(train, validation, self.inputs, self.outputs, self.device, log_base, counts)
 
     def finish(self, fitted: Fitted, mse: float, folder: Path) -> Outcome:
         """Save the model, and make the outcome of its error on the validation cells."""

@@ -11,6 +11,7 @@ import optuna
 import polars as pl
 import pytest
 import torch
+import yaml
 
 from sclandmarks import paths, schema
 from sclandmarks.errors import PanelError, TrainingError
@@ -96,6 +97,20 @@ def test_whatever_loss_is_minimised_the_score_is_the_mse(made: Any) -> None:
     assert outcome.values == (figures["validation_mse"],)
     assert figures["validation_loss"] > 1.5 * figures["validation_mse"]
     assert reports == list(history.filter(pl.col("metric") == "validation_mse").select("step", "value").iter_rows())
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("loss", ["poisson", "negative_binomial"])
+def test_losses_on_counts_are_choices_of_a_search(made: Any, loss: str) -> None:
+    """Of our network, tried in batches of another size than the base's, and judged by the MSE too."""
+    shipped = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+    ours = shipped["predictors"]["network"] | {"width": 8, "max_epochs": 2, "max_cells": 100, "folds": 0}
+    space = {"loss": {"choices": ["mse", "poisson", "negative_binomial"]}, "batch_size": {"low": 16, "high": 128}}
+    params = made(predictors__network=ours, tune__fit__space=space)
+    outcome, _ = tried(params, "fit", {"loss": loss, "batch_size": 16})
+    figures = read_table(FOLDER / "history.parquet", schema.HISTORY).filter(pl.col("metric") == "validation_mse")
+    assert outcome.values == (figures["value"].min(),)
+    assert load_model(FOLDER / "model").module.state_dict()["floor"].shape == (len(LearningData().genes) - 6,)
 
 
 @pytest.mark.usefixtures("workplace")
