@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
@@ -68,7 +68,9 @@ def counts_of(task: Task) -> Batches:
 
 
 def read_scale(task: Task) -> ValueScale:
-    """Find scale and base of the logarithm from the values and counts of the training cells, and check every value.
+    """Find scale and base of the logarithm from values and counts of the targets, and check every value.
+
+    Depths are of all genes. The panel's values may have been normalised otherwise.
 
     Raises
     ------
@@ -76,25 +78,37 @@ def read_scale(task: Task) -> ValueScale:
         If the task has no counts, or they are not those of the same cells and genes, or the values are not logarithms
         of 1 + scale times the share of the reads, to a base of 2, e or 10.
     """
-    counts, low_A, high_A, totals = counts_of(task), np.full(len(BASES), np.inf), np.zeros(len(BASES)), []
-    if counts.n_cells != task.train.n_cells:
-        raise _no_match(f"counts of {counts.n_cells} cells for {task.train.n_cells}")
-    for values, block in zip(task.train.in_order(), counts.in_order(), strict=False):
-        if not (_same(values.indptr, block.indptr) and _same(values.indices, block.indices)):
-            raise _no_match("values and counts that are not zero at other places")
-        total_B = np.asarray(block.sum(axis=1), dtype=np.float64).ravel()
-        reads_N = block.data / np.repeat(total_B, np.diff(block.indptr))
+    low_A, high_A, totals = np.full(len(BASES), np.inf), np.zeros(len(BASES)), []
+    is_target_G = np.zeros(task.train.n_genes, dtype=bool)
+    is_target_G[task.outputs.cpu().numpy()] = True
+    for values, counts in _both(task.train.in_order(), counts_of(task).in_order()):
+        total_B = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+        is_ours_N = is_target_G[counts.indices]
+        share_N = (counts.data / np.repeat(total_B, np.diff(counts.indptr)))[is_ours_N]
+        ln_N = values.data[is_ours_N].astype(np.float64)
         for place, base in enumerate(BASES):
-            scale_N = np.expm1(values.data.astype(np.float64) * math.log(base)) / reads_N
+            scale_N = np.expm1(ln_N * math.log(base)) / share_N
             low_A[place] = min(low_A[place], scale_N.min(initial=np.inf))
             high_A[place] = max(high_A[place], scale_N.max(initial=0))
         totals.append(total_B)
     spread_A = high_A / np.maximum(low_A, 1e-30) - 1
     best = int(spread_A.argmin())
-    if not (spread_A[best] < TOLERANCE and low_A[best] > 0):
+    if not (spread_A[best] < TOLERANCE and 0 < low_A[best] < np.inf):
         raise _no_match(f"scales from {low_A[0]:g} to {high_A[0]:g} at base {BASES[0]:g}")
     scale = float(low_A[best] + high_A[best]) / 2
     return ValueScale(BASES[best], scale, np.concatenate(totals) / scale)
+
+
+def _both(
+    values: Iterable[sparse.csr_matrix], counts: Iterable[sparse.csr_matrix]
+) -> Iterator[tuple[sparse.csr_matrix, sparse.csr_matrix]]:
+    """Yield blocks of values and of counts side by side, their places compared."""
+    for value, count in zip_longest(values, counts):
+        if value is None or count is None or not _same(value.indptr, count.indptr):
+            raise _no_match("counts of other cells, or in other batches")
+        if not _same(value.indices, count.indices):
+            raise _no_match("values and counts that are not zero at other places")
+        yield value, count
 
 
 def _same(first: NDArray[np.int32], second: NDArray[np.int32]) -> bool:
@@ -109,11 +123,16 @@ def _no_match(got: str) -> DataError:
     )
 
 
-def counted_batches(task: Task, blocks: Iterable[sparse.csr_matrix], how: ValueScale) -> Iterator[Counted]:
-    """Turn CSR blocks of counts of all genes into dense batches on the device."""
+def counted_batches(task: Task, epoch: int, how: ValueScale) -> Iterator[Counted]:
+    """Yield the training cells of an epoch, dense on the device.
+
+    Raises
+    ------
+    DataError
+        If the task has no counts, or they come in another order than the values.
+    """
     inputs, outputs = task.inputs.to(task.device), task.outputs.to(task.device)
-    for block in blocks:
-        N_BG = to_torch(block.astype(np.float32), task.device)
-        depth_B1 = N_BG.sum(1, keepdim=True) / how.scale
-        x_BL = torch.log1p(N_BG.index_select(1, inputs) / depth_B1) / math.log(how.base)
-        yield Counted(x_BL, N_BG.index_select(1, outputs), depth_B1)
+    for values, counts in _both(task.train.epoch(epoch), counts_of(task).epoch(epoch)):
+        n_BG = to_torch(counts.astype(np.float32), task.device)
+        x_BL = to_torch(values, task.device).index_select(1, inputs)
+        yield Counted(x_BL, n_BG.index_select(1, outputs), n_BG.sum(1, keepdim=True) / how.scale)

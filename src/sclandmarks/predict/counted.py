@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sclandmarks.learn.count_link import make_link
 from sclandmarks.learn.count_losses import count_loss, likelihood
-from sclandmarks.learn.counts import counted_batches, counts_of, read_scale
+from sclandmarks.learn.counts import counted_batches, read_scale
 from sclandmarks.learn.task import Task
 from sclandmarks.params import NetworkPredictor
 from sclandmarks.predict.modules import Network
@@ -59,7 +59,7 @@ class CountLearner(ResidualLearner):
 
     def losses(self, epoch: int) -> Iterator[tuple[Tensor, int]]:
         """Yield the mean of the members' losses on each batch of an epoch, and the cells in it."""
-        for x_BL, n_BT, depth_B1 in counted_batches(self.task, counts_of(self.task).epoch(epoch), self.how):
+        for x_BL, n_BT, depth_B1 in counted_batches(self.task, epoch, self.how):
             u_EBT = self.network.codes(x_BL) @ self.network.B_RT + self.network.bias
             yield count_loss(u_EBT, self.floor, n_BT, depth_B1, self.link, self.row_T), len(x_BL)
 
@@ -78,7 +78,7 @@ def likeliest(learner: CountLearner) -> Tensor:
     """Place of each gene's likeliest size among those of the link, at the module's predictions as they are."""
     module, link, n_cells = learner.network.eval(), learner.link, 0
     sum_KT = torch.zeros(len(link.theta_K), learner.task.n_targets, device=learner.task.device)
-    for x_BL, n_BT, depth_B1 in counted_batches(learner.task, counts_of(learner.task).epoch(0), learner.how):
+    for x_BL, n_BT, depth_B1 in counted_batches(learner.task, 0, learner.how):
         u_BT = module(x_BL)
         sum_KT += torch.stack([likelihood(u_BT, n_BT, depth_B1, link, row) for row in range(len(sum_KT))])
         n_cells += len(x_BL)

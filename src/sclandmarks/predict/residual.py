@@ -71,7 +71,7 @@ class ResidualLearner(NetworkLearner):
 
         |y - b - c B|^2 = |c - (y - b) B'|^2 + |y - b|^2 - |(y - b) B'|^2,
 
-    and a step works on codes c, not on targets. Other losses are taken on the targets, and train the head too.
+    and a step works on codes c, not on targets. The weighted loss is taken on the targets, and trains the head too.
 
     Parameters
     ----------
