@@ -24,12 +24,16 @@ def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
     at zero and learn side by side on the same batches, each by itself; the prediction is their mean, the weights are
     running means over steps. Where no epoch is better on the held-back cells, the fit is the linear path: epoch 0.
 
-    With `folds`, every gene's predictions are then stretched or shrunk by the slope of the kernel regression's.
+    With `folds`, every gene's predictions are then stretched or shrunk by the slope of the kernel regression's. With a
+    loss on counts that is done before predictions are bent above zero: they are means of values there too, about the
+    same mean.
 
     Raises
     ------
     TrainingError
         If the loss is not finite.
+    DataError
+        If the loss is on counts, and the task has none or values that are not made of them.
     """
     module, spec, chosen = start(task, settings)
     kind = CountLearner if settings.on_counts else ResidualLearner

@@ -80,6 +80,21 @@ def test_the_loss_is_the_mean_over_members_cells_and_targets() -> None:
     assert got.item() == pytest.approx(want.item(), rel=1e-9)
 
 
+def test_blocks_of_targets_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and gradient of 50 targets, 16 at a time and at once."""
+    rng = torch.Generator().manual_seed(2)
+    n_BT = torch.poisson(torch.full((4, 50), 1.5), generator=rng).double()
+    link, row_T, found = link_of(THETAS), torch.arange(50) % 3, []
+    start_EBT = torch.rand(2, 4, 50, generator=rng).double()
+    for size in (1, 2**20):
+        monkeypatch.setattr("sclandmarks.learn.count_losses.BLOCK_VALUES", size)
+        u_EBT = start_EBT.clone().requires_grad_()
+        loss = count_loss(u_EBT, torch.full((50,), 0.01).double(), n_BT, torch.ones(4, 1).double(), link, row_T)
+        found.append((loss, *torch.autograd.grad(loss, u_EBT)))
+    for blocks, whole in zip(*found, strict=True):
+        torch.testing.assert_close(blocks, whole, rtol=1e-10, atol=1e-14)
+
+
 def test_a_gradient_far_below_zero_is_finite() -> None:
     """In float32, where a count meets a prediction of less than nothing: it pulls up, and by no more than 1 / floor."""
     made = make_link(THETAS, ValueScale(10.0, 1e4, np.array([0.5, 1.0])))
