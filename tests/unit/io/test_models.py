@@ -159,7 +159,7 @@ def test_a_history_without_epochs_is_a_table(tmp_path: Path) -> None:
 
 def test_counts_of_a_panel_alone_are_predicted_from(tmp_path: Path) -> None:
     """Where it is normalised by its own total, at any depth; the numbers are those of normalised values."""
-    save_model(tmp_path, fitted(SPECS[-1]), LANDMARKS, TARGETS, {"scale": "log"})
+    save_model(tmp_path, fitted(Spec("low_rank", 2, 3, rank=1, panel_total=True)), LANDMARKS, TARGETS, {"scale": "log"})
     model, counts_BL = load_model(tmp_path), torch.tensor([[3, 9], [0, 0], [30, 90]])
     values_BL = torch.log1p(250.0 * counts_BL) / model.module.total.ln_base.float()
     predicted_BT = model.predict_counts(counts_BL)
