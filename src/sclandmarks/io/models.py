@@ -50,6 +50,11 @@ class SavedModel:
         """Scale of inputs and outputs: log or counts."""
         return "counts" if self.about.get("scale") == "counts" else "log"
 
+    @property
+    def by_own_total(self) -> bool:
+        """Whether the panel is normalised by its own total, so that its raw counts are enough."""
+        return isinstance(self.module, ByOwnTotal)
+
     @torch.no_grad()
     def predict_counts(self, counts_BL: Tensor) -> Tensor:
         """Predict from raw counts of the panel alone, as an assay of the panel has them.
