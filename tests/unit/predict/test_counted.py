@@ -40,6 +40,7 @@ SETTINGS = NetworkPredictor(
     max_cells=400,
     max_rank=10,
     bandwidth=1.8,
+    axes=4,
     folds=0,
     seed=0,
 )
