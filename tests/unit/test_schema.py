@@ -67,3 +67,17 @@ def test_a_table_without_key_may_repeat_rows() -> None:
     """Only a key makes rows unique."""
     twice = pl.concat([GOOD, GOOD])
     assert schema.check(twice, schema.Table("toy", TOY.columns)) is twice
+
+
+def test_rows_become_a_frame_of_the_tables_types() -> None:
+    """Whole numbers among decimals, columns in order, what is not finite or not there missing, others left out."""
+    rows = [
+        {"value": 1, "metric": "a", "step": 1, "other": "x"},
+        {"value": 0.5, "metric": "b", "step": 2},
+        {"value": float("nan"), "metric": "c", "step": 3},
+        {"value": float("inf"), "metric": "d", "step": 4},
+        {"value": None, "metric": "e", "step": 5},
+    ]
+    made = schema.frame(schema.HISTORY, iter(rows))
+    assert schema.check(made, schema.HISTORY)["value"].to_list() == [1.0, 0.5, None, None, None]
+    assert schema.frame(schema.HISTORY, []).equals(schema.HISTORY.empty())

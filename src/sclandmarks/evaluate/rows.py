@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -26,17 +25,9 @@ FloatArray = NDArray[np.float64]
 NO_FIGURE = Figure(float("nan"), np.empty(0))
 
 
-def frame(table: schema.Table, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows as a frame of the table's types, NaN as null."""
-    made = pl.DataFrame(list(rows), infer_schema_length=None)
-    if made.is_empty():
-        return table.empty()
-    return schema.ordered(made, table).with_columns(pl.col(pl.Float64).fill_nan(None))
-
-
 def comparison_rows(judged: Judged, unit: str, confidence: float) -> pl.DataFrame:
     """Rows of `schema.COMPARISON` of one fit."""
-    return frame(
+    return schema.frame(
         schema.COMPARISON,
         [
             judged.fit._asdict()
@@ -55,7 +46,7 @@ def group_rows(name: str, group: Sequence[Judged], unit: str, confidence: float,
         figures = [judged.figures[target_set, metric] for judged in group]
         values = over_seeds(figures, confidence, seed)
         rows.append(about | {"target_set": target_set, "metric": metric} | values)
-    return frame(schema.SEEDS, rows)
+    return schema.frame(schema.SEEDS, rows)
 
 
 def per_type_rows(
@@ -76,7 +67,7 @@ def per_type_rows(
         figures = _within(errors, baseline_C, here, floor, resamples)
         about = {"fit": name, "dataset": dataset, "cell_type": kind, "n_cells": int(here.sum())}
         rows.append(about | {"mse": figures.get("mse", NO_FIGURE).value} | _three(figures, confidence))
-    return frame(schema.PER_TYPE, rows)
+    return schema.frame(schema.PER_TYPE, rows)
 
 
 def _within(
@@ -145,7 +136,7 @@ def level_rows(
             about |= dict(zip(("from_mean", "to_mean"), bounds(measured.edges, level), strict=True))
             for metric, figure in level_figures(detail.genes, places, floor):
                 rows.append(about | {"metric": metric} | figure.interval(confidence)._asdict())
-    return frame(schema.LEVELS, rows)
+    return schema.frame(schema.LEVELS, rows)
 
 
 def profile_rows(name: str, profiles: Profiles, types: Types, resamples: Resamples, confidence: float) -> pl.DataFrame:
@@ -159,7 +150,7 @@ def profile_rows(name: str, profiles: Profiles, types: Types, resamples: Resampl
             resampled_N = value_MK[1:, k][telling_N[: len(value_MK) - 1]]
             found = Figure(float(value_MK[0, k]), resampled_N).interval(confidence)
             rows.append({"fit": name} | about | {"metric": metric} | found._asdict())
-    return frame(schema.PROFILES, rows)
+    return schema.frame(schema.PROFILES, rows)
 
 
 class Clusters:
@@ -203,7 +194,7 @@ class Clusters:
             | _interval(value_M, self.confidence)._asdict()
             for against, value_M in found.items()
         ]
-        return frame(schema.CLUSTERS, rows)
+        return schema.frame(schema.CLUSTERS, rows)
 
 
 def _interval(value_M: FloatArray, confidence: float) -> Interval:

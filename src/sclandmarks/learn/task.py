@@ -173,4 +173,4 @@ def history_table(history: Sequence[Step]) -> pl.DataFrame:
         for step in history
         for metric, value in step.metrics.items()
     ]
-    return pl.DataFrame(rows, schema=schema.HISTORY.dtypes).with_columns(pl.col("value").fill_nan(None))
+    return schema.frame(schema.HISTORY, rows)

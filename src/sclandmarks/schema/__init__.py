@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sclandmarks.schema.base import Column, Table, check, ordered
+from sclandmarks.schema.base import Column, Table, check, frame, ordered
 from sclandmarks.schema.cohorts import DROPPED, MEASURED, PROVENANCE
 from sclandmarks.schema.comparison import (
     CLUSTERS,
@@ -68,5 +68,6 @@ __all__ = [
     "Column",
     "Table",
     "check",
+    "frame",
     "ordered",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -78,6 +80,15 @@ def check(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
 def ordered(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Columns of `table` in its order and of its types; others are left out."""
     return frame.select([pl.col(name).cast(dtype) for name, dtype in table.dtypes.items()])
+
+
+def frame(table: Table, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows as a table of its types; a number that is not finite is missing."""
+    made = pl.DataFrame(list(rows), infer_schema_length=None)
+    if made.is_empty():
+        return table.empty()
+    floats = pl.col(pl.Float64)
+    return ordered(made, table).with_columns(pl.when(floats.is_finite()).then(floats))
 
 
 def _check_columns(frame: pl.DataFrame, table: Table) -> None:

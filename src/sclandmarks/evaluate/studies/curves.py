@@ -16,7 +16,6 @@ from sclandmarks.evaluate.noise import NoiseFloor
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, is_seeded, reseeded, subsample
 from sclandmarks.evaluate.studies.crossing import cross
 from sclandmarks.evaluate.studies.judge import Judge, cell_types, fit_order, half_of_genes, open_judge
-from sclandmarks.evaluate.studies.rows import to_frame
 from sclandmarks.evaluate.studies.scores import FIGURES, FloatArray, Resampled, Score, over_repeats, to_interval
 from sclandmarks.matrix import IntArray
 from sclandmarks.params import L1000Panel, SizesParams, StudiesParams
@@ -64,8 +63,8 @@ def learning_curves(
     lines = [point for point in by_landmarks if point.axis == "reference"]
     curves = [point for point in by_landmarks if point.axis == "landmarks"]
     return {
-        schema.CURVES: to_frame(rows, schema.CURVES),
-        schema.EQUIVALENTS: to_frame(list(_equivalents(curves, lines, figures, settings)), schema.EQUIVALENTS),
+        schema.CURVES: schema.frame(schema.CURVES, rows),
+        schema.EQUIVALENTS: schema.frame(schema.EQUIVALENTS, _equivalents(curves, lines, figures, settings)),
     }
 
 

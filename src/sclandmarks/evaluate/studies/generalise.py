@@ -29,7 +29,6 @@ from sclandmarks.errors import DataError
 from sclandmarks.evaluate.bootstrap import resample
 from sclandmarks.evaluate.studies.cohort import Cohort, choose, divide
 from sclandmarks.evaluate.studies.judge import COMMON, Judge, fit_order, open_judge
-from sclandmarks.evaluate.studies.rows import to_frame
 from sclandmarks.evaluate.studies.scores import FloatArray, Predict, Resampled, Score, explained, minus, to_interval
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import ExpressionMatrix, IntArray, MemoryBatches
@@ -194,8 +193,8 @@ def generalise(
                 {"by": by, "group": MEAN, **none, **row} for row in _rows(over_groups(judged), settings.confidence)
             ]
     return {
-        schema.GROUPS: to_frame(groups, schema.GROUPS),
-        schema.GENERALISATION: to_frame(rows, schema.GENERALISATION),
+        schema.GROUPS: schema.frame(schema.GROUPS, groups),
+        schema.GENERALISATION: schema.frame(schema.GENERALISATION, rows),
     }
 
 

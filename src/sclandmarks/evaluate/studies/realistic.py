@@ -17,7 +17,6 @@ from sclandmarks.evaluate.studies.assay import NOISES, panel_share, panel_values
 from sclandmarks.evaluate.studies.cohort import Cohort, choose
 from sclandmarks.evaluate.studies.judge import COMMON, Judge, open_judge
 from sclandmarks.evaluate.studies.prefix import LowRank, Side, fit_prefix, gather_grams
-from sclandmarks.evaluate.studies.rows import to_frame
 from sclandmarks.evaluate.studies.scores import FIGURES, FloatArray, Resampled, Score, minus, over_repeats, to_interval
 from sclandmarks.matrix import IntArray
 from sclandmarks.params import PrepareParams, StudiesParams
@@ -139,7 +138,7 @@ def realistic_input(
         found = scores_of(assay, open_judge(values, [order], floor))
         about = {"panel": name, "n_landmarks": len(order)}
         rows += [about | row for row in _rows(found, weights_NC, settings)]
-    return to_frame(rows, schema.REALISTIC)
+    return schema.frame(schema.REALISTIC, rows)
 
 
 def _rows(
