@@ -26,6 +26,11 @@ BATCH_SIZE = 256
 LEARNING: tuple[Subset, Subset] = ("train", "validation")
 
 
+def batch_order(settings: Section | None) -> tuple[int, int]:
+    """Batch size and seed of the settings that have them, else 256 and 0."""
+    return getattr(settings, "batch_size", BATCH_SIZE), getattr(settings, "seed", 0)
+
+
 class LearningData:
     """The processed matrix and the split of its cells."""
 
@@ -86,7 +91,7 @@ class LearningData:
                 "none",
                 "Change split.test or split.validation, or lower prepare.min_library_size, in params.yaml.",
             )
-        size, seed = getattr(settings, "batch_size", BATCH_SIZE), getattr(settings, "seed", 0)
+        size, seed = batch_order(settings)
         values: Values = "count" if getattr(settings, "unit", unit) == "counts" else "value"
         return ParquetBatches(self.file, rows, size, seed=seed, values=values)
 

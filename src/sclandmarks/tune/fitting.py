@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sclandmarks import paths, schema
-from sclandmarks.io.learning import BATCH_SIZE, LEARNING, LearningData
+from sclandmarks.io.learning import LEARNING, LearningData, batch_order
 from sclandmarks.io.models import save_model
 from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Hooks, Task
@@ -67,9 +67,8 @@ class FitObjective:
 
     def task(self, chosen: Section) -> Task:
         """Training and validation cells in batches as the settings say, inputs and outputs."""
-        order = getattr(chosen, "batch_size", BATCH_SIZE), getattr(chosen, "seed", 0)
         parts = (self._train, self._validation, self._counts)
-        train, validation, counts = (batches.reordered(*order) for batches in parts)
+        train, validation, counts = (batches.reordered(*batch_order(chosen)) for batches in parts)
         log_base = self.plan.context.prepare.log_base
         return Task(train, validation, self.inputs, self.outputs, self.device, log_base, counts)
 

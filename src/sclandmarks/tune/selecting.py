@@ -11,7 +11,7 @@ import torch
 
 from sclandmarks import schema
 from sclandmarks.io.gene_lists import read_lists
-from sclandmarks.io.learning import BATCH_SIZE, LEARNING, LearningData
+from sclandmarks.io.learning import LEARNING, LearningData, batch_order
 from sclandmarks.io.tables import write_table
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import gene_positions
@@ -65,8 +65,7 @@ class SelectObjective:
         return self._outcome(selected, panel)
 
     def _select(self, chosen: Section, size: int, curve: Curve) -> Selected:
-        order = getattr(chosen, "batch_size", BATCH_SIZE), getattr(chosen, "seed", 0)
-        train, validation = (batches.reordered(*order) for batches in (self._train, self._validation))
+        train, validation = (batches.reordered(*batch_order(chosen)) for batches in (self._train, self._validation))
         task = SelectionTask(
             train, validation, self.data.genes, size, self.device, self._cells, self._counts, self.normalise, self.lists
         )
