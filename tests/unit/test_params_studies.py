@@ -50,6 +50,16 @@ def test_the_shipped_settings_are_valid_and_frozen() -> None:
         ("stability.repeats", 1, r"studies\.stability\.repeats"),
         ("curves.typo", 1, r"studies\.curves\.typo"),
         ("panels.greedy", {"selector": "greedy", "ridge": 0}, r"studies\.panels\.greedy\.ridge"),
+        (
+            "panels.greedy",
+            {"selector": "greedy", "ridge": 0.1, "denoised": True, "factor_share": 0.3},
+            r"studies\.panels\.greedy.*: factor_share = 0.3 has no part in what is denoised",
+        ),
+        (
+            "panels.greedy",
+            {"selector": "greedy", "ridge": 0.1, "max_swaps": 3},
+            r"studies\.panels\.greedy.*: max_swaps = 3 bounds no exchange",
+        ),
         ("panels.greedy", {"selector": "greedy", "ridge": 1e-7}, r"studies\.panels\.greedy\.ridge.*equal to 0\.000001"),
         (
             "generalise.predictors.counts",

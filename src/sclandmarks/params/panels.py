@@ -173,10 +173,10 @@ class GreedySearch(Wishes):
         At most so often every gene is tried against all others in its place, once the panel is full; 0 leaves it as
         it was chosen.
     max_swaps : int, optional
-        At most so many exchanges, the most rewarding first.
+        At most so many exchanges, the most rewarding first; asks for `sweeps`.
     factor_share : float
         Part of a factor model in the choice, see `select.factors`: 0 is plain greedy selection, without exchanges
-        1 the model alone. It has no part in what is denoised, nor in exchanges.
+        1 the model alone. It has no part in exchanges, and is refused with `denoised`.
     n_factors : int
         Factors of that model.
     denoised : bool
@@ -195,6 +195,14 @@ class GreedySearch(Wishes):
     denoised: bool = False
     n_axes: Positive = 20
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _all_have_a_part(self) -> Self:
+        if self.denoised and self.factor_share:
+            raise ValueError(f"factor_share = {self.factor_share:g} has no part in what is denoised: leave one out")
+        if self.max_swaps is not None and not self.sweeps:
+            raise ValueError(f"max_swaps = {self.max_swaps} bounds no exchange where sweeps = 0: raise sweeps")
+        return self
 
 
 class GreedyPanel(GreedySearch):
