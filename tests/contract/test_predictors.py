@@ -182,6 +182,12 @@ def test_history_and_choices_can_be_written(name: str, fits: dict[str, Fitted]) 
     assert all(np.isfinite(float(value)) for value in fitted.chosen.values())
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("zero", "mean")])
+def test_the_error_told_is_that_of_the_module(name: str, fits: dict[str, Fitted], task: Task) -> None:
+    """Closed forms from sums over cells, slopes and running means included."""
+    assert fits[name].chosen["validation_mse"] == pytest.approx(held_back_mse(fits[name], task), rel=1e-4)
+
+
 @every_predictor
 def test_the_same_seed_repeats_the_fit(name: str, fits: dict[str, Fitted], planted: Any) -> None:
     """Bit for bit, whatever the state of the global random streams, which are left alone."""
