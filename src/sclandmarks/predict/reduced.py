@@ -51,7 +51,7 @@ def fit_reduced_rank(task: Task, settings: ReducedRankPredictor, hooks: Hooks) -
 
 
 def choose_cut(eigen: Eigen, held_back: HeldBack, max_rank: int) -> Cut:
-    """Choose lambda on a wide grid and the rank among all up to a largest, by the held-back squared error."""
+    """Choose lambda on a wide grid, and the rank in steps of about a tenth up to a largest, by the held-back error."""
     table: dict[float, list[float]] = {}
     tried = ranks(max_rank)
 

@@ -15,8 +15,6 @@ from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.modules import Spec
 from sclandmarks.predict.networks import finish
 
-BLOCK = 256
-
 
 def fit_paper_linear(task: Task, settings: PaperLinearPredictor, hooks: Hooks) -> Fitted:
     """Fit y = x W + b from zero by stochastic gradient descent with batch size 1 and early stopping.
