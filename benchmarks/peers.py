@@ -32,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--datasets", nargs="+", default=DATASETS, help="of datasets.yaml; pancreas+lung: joined")
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--only", nargs="+", choices=(*OURS, *PEERS), default=(*OURS, *PEERS))
+    parser.add_argument("--predictors", nargs="+", help="of benchmarks/peers/predictors.py; all of them unless given")
     parser.add_argument("--limit", type=float, default=900.0, help="processor seconds of one selection")
     return parser.parse_args()
 
@@ -82,7 +83,7 @@ def main() -> None:
         from peers.predictors import run_all
 
         for dataset in arguments.datasets:
-            run_all(Setup(python, arguments.limit), open_arena(arguments.work / dataset))
+            run_all(Setup(python, arguments.limit), open_arena(arguments.work / dataset), arguments.predictors)
     if "summary" in wanted:
         from peers.summary import summarise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from peers.register import BASELINE, L1000
 from sclandmarks import paths
 from sclandmarks.evaluate.studies.judge import COMMON, Judge
 from sclandmarks.evaluate.studies.prefix import BLOCK
-from sclandmarks.evaluate.studies.scores import Score, captured, minus
+from sclandmarks.evaluate.studies.scores import Resampled, Score, captured, minus
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import IntArray, MemoryBatches
 from sclandmarks.moments import gene_means
@@ -30,7 +30,7 @@ from sclandmarks.predict import PREDICTORS
 PANELS = {L1000: 910, BASELINE: 100}  # panel -> size
 OURS = ("ridge", "reduced_rank", "kernel", "paper_network", "network")
 THEIRS = {"deepimpute": "wMSE", "deepimpute_mse": "mean_squared_error"}  # name -> its loss; the first is its own
-REFERENCE = "reduced_rank"
+REFERENCE, LINE = "reduced_rank", "ridge"  # what differences and what ratios are taken to
 
 
 def predict_theirs(setup: Setup, arena: Arena, places: IntArray, name: str) -> tuple[Any, Row]:
@@ -91,10 +91,10 @@ def kept(arena: Arena, panel: str, name: str, places: IntArray) -> Path:
     return arena.folder / "results" / f"predict-{panel}-{name}-{digest(places)}-{key}.json"
 
 
-def run_all(setup: Setup, arena: Arena) -> None:
-    """Every predictor on every panel; what is there is kept."""
+def run_all(setup: Setup, arena: Arena, names: Sequence[str] | None = None) -> None:
+    """Every predictor, or those named, on every panel; what is there is kept."""
     for panel, places in panels(arena).items():
-        for name in (*OURS, *THEIRS):
+        for name in names or (*OURS, *THEIRS):
             path = kept(arena, panel, name, places)
             if path.exists():
                 continue
@@ -106,6 +106,11 @@ def run_all(setup: Setup, arena: Arena) -> None:
             aside.write_text(json.dumps(row))
             aside.replace(path)
             print(f"{arena.folder.name} {name} from {panel}: {row['status']} {row.get('seconds', 0):.1f} s", flush=True)
+
+
+def over(one: Resampled, other: Resampled) -> Resampled:
+    """Paired ratio of two figures on the same resamples."""
+    return Resampled(one.value / other.value, one.values_N / other.values_N)
 
 
 def rows(arena: Arena, dataset: str) -> Iterator[Row]:
@@ -124,4 +129,6 @@ def rows(arena: Arena, dataset: str) -> Iterator[Row]:
             about |= named("captured", figures[name]) if name in figures else {}
             if name in figures and REFERENCE in figures:
                 about |= named("difference", minus(figures[name], figures[REFERENCE]))
+            if name in figures and LINE in figures:
+                about |= named("ratio", over(figures[name], figures[LINE]))
             yield about

@@ -98,15 +98,16 @@ def reached(reach: pl.DataFrame) -> Iterator[str]:
 
 def predicted(guesses: pl.DataFrame) -> Iterator[str]:
     """Predictors on the same panel, on all its other genes."""
-    yield "| data set | panel | genes | predictor | captured, % | minus reduced rank | s | CPU s |"
-    yield "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |"
+    yield "| data set | panel | genes | predictor | captured, % | minus reduced rank | x ridge | s | CPU s |"
+    yield "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for row in guesses.iter_rows(named=True):
         head = f"| {row['dataset']} | {row['panel']} | {row['n_genes']} | {row['predictor']} |"
         if row["captured"] is None:
-            yield f"{head} {row['status']} | | | |"
+            yield f"{head} {row['status']} | | | | |"
             continue
         gap = "" if row.get("difference") in (None, 0) else spread(row, "difference")
-        yield f"{head} {spread(row, 'captured')} | {gap} | {row['seconds']:,.1f} | {row['cpu']:,.1f} |"
+        times = "" if row.get("ratio") in (None, 1) else "{ratio:.2f} ({ratio_low:.2f}, {ratio_high:.2f})".format(**row)
+        yield f"{head} {spread(row, 'captured')} | {gap} | {times} | {row['seconds']:,.1f} | {row['cpu']:,.1f} |"
 
 
 def settings() -> Iterator[str]:

@@ -155,12 +155,17 @@ def test_predictors_are_judged_on_the_same_genes(
     answers = iter([(np.zeros((n_test, 74), np.float32), {"status": "ok", "seconds": 1.0, "cpu": 1.0}), (None, failed)])
     monkeypatch.setattr(predictors, "predict_theirs", lambda *_: next(answers))
     arena = judge.open_arena(ran)
+    predictors.run_all(None, arena, ["reduced_rank"])
+    assert [row["predictor"] for row in predictors.rows(arena, "planted")] == ["reduced_rank"]
     predictors.run_all(None, arena)
     rows = {row["predictor"]: row for row in predictors.rows(arena, "planted")}
     assert list(rows) == ["ridge", "reduced_rank", "deepimpute"]
     assert rows["ridge"]["captured"] > 0.3 > 0 > rows["deepimpute"]["captured"]
     assert rows["reduced_rank"]["difference"] == 0
     assert rows["deepimpute"]["difference_high"] < 0
+    assert rows["ridge"]["ratio"] == 1
+    assert rows["reduced_rank"]["ratio"] == pytest.approx(rows["reduced_rank"]["captured"] / rows["ridge"]["captured"])
+    assert rows["reduced_rank"]["ratio_low"] <= rows["reduced_rank"]["ratio"] <= rows["reduced_rank"]["ratio_high"]
     for path in (ran / "results").glob("predict-*-deepimpute-*"):
         path.unlink()
     predictors.run_all(None, arena)
