@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from sclandmarks import paths, schema
-from sclandmarks.evaluate.studies.cohort import Cohort, choose
+from sclandmarks.evaluate.studies.cohort import Cohort, choose, divide
 from sclandmarks.evaluate.studies.judge import COMMON, fit_order, open_judge
 from sclandmarks.evaluate.studies.prefix import LowRank
 from sclandmarks.io.matrices import read_matrix
@@ -115,6 +115,14 @@ class Hindsight:
         self.chosen_G[gene] = sign < 0
 
 
+def learning_rows(root: Path, matrix: ExpressionMatrix) -> IntArray:
+    """Training cells, then validation cells, as rows of the matrix."""
+    split = read_table(root / paths.SPLIT, schema.SPLIT)
+    parts = divide(matrix, split)[:2]
+    places = {name: row for row, name in enumerate(matrix.cells["cell_id"])}
+    return np.array([places[name] for part in parts for name in part.cells["cell_id"]], dtype=np.int64)
+
+
 def divide_again(matrix: ExpressionMatrix, rows: IntArray, seed: int) -> Cohort:
     """Cells to learn from, to choose lambda and rank on, and to judge on."""
     order = np.random.default_rng(seed).permutation(rows)
@@ -194,9 +202,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 100, 300, 910])
     given = parser.parse_args()
     matrix = read_matrix(given.root / paths.EXPRESSION, "value")
-    split = read_table(given.root / paths.SPLIT, schema.SPLIT)
-    learning = split.filter(pl.col("subset").is_in(["train", "validation"]))
-    rows = np.flatnonzero(matrix.cells["cell_id"].is_in(learning["cell_id"].implode()).to_numpy())
+    rows = learning_rows(given.root, matrix)
     found = []
     for seed in range(given.divisions):
         for name, size, value in ratios(divide_again(matrix, rows, seed), given.sizes, seed):

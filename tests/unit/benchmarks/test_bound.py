@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from bound import Hindsight, divide_again, open_deflation, table
+from bound import Hindsight, divide_again, learning_rows, open_deflation, table
+from reach import explained
 
+from sclandmarks import paths, schema
+from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import Hooks
+from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.select import forward
 
 
@@ -23,7 +28,7 @@ def make_cells(n_genes: int = 12) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     return torch.from_numpy(X_CG), torch.from_numpy(T_CG), torch.from_numpy(V_GK)
 
 
-def explained(chosen: list[int], ridge: float = 0.5) -> float:
+def refitted(chosen: list[int], ridge: float = 0.5) -> float:
     """What the refitted regression on the chosen genes, cut to the axes, explains of the other cells."""
     X_CG, T_CG, V_GK = make_cells()
     A_CL = X_CG[:, chosen]
@@ -47,8 +52,8 @@ def test_gains_are_differences_between_refits() -> None:
     state.keep_gene(trial)
     state.try_without(3)
     for gene in set(range(12)) - {7, 1}:
-        assert float(state.gains()[gene]) == pytest.approx(explained([7, 1, gene]) - explained([7, 1]))
-    assert state.explained_fraction() * state.total == pytest.approx(explained([7, 1]))
+        assert float(state.gains()[gene]) == pytest.approx(refitted([7, 1, gene]) - refitted([7, 1]))
+    assert state.explained_fraction() * state.total == pytest.approx(refitted([7, 1]))
 
 
 def test_a_gene_is_chosen_even_where_every_gene_does_harm() -> None:
@@ -57,7 +62,7 @@ def test_a_gene_is_chosen_even_where_every_gene_does_harm() -> None:
     order = [entry.gene for entry in forward.choose(state, [every_G], 11, Hooks())]
     assert len(set(order)) == 11
     for n in range(1, 11):
-        worths = {gene: explained([*order[:n], gene]) for gene in range(12) if gene not in order[:n]}
+        worths = {gene: refitted([*order[:n], gene]) for gene in range(12) if gene not in order[:n]}
         assert max(worths, key=lambda gene: worths[gene]) == order[n]
 
 
@@ -65,14 +70,14 @@ def test_exchanges_lower_the_error() -> None:
     """Until none does."""
     state, every_G = open_state(), torch.ones(12, dtype=torch.bool)
     order = [entry.gene for entry in forward.choose(state, [every_G], 4, Hooks())]
-    before = explained(order)
+    before = refitted(order)
     _, settled = forward.exchange(state, order, every_G, 20)
     final = state.chosen_G.nonzero().squeeze(1).tolist()
     assert settled
-    assert explained(final) >= before
+    assert refitted(final) >= before
     for gene in final:
         rest = [one for one in final if one != gene]
-        assert all(explained([*rest, one]) <= explained(final) + 1e-6 for one in range(12) if one not in final)
+        assert all(refitted([*rest, one]) <= refitted(final) + 1e-6 for one in range(12) if one not in final)
 
 
 def test_the_table_has_means_over_divisions() -> None:
@@ -90,3 +95,24 @@ def test_every_learning_cell_is_in_one_part(planted: Any) -> None:
     assert [matrix.n_cells for matrix in cohort] == [35, 5, 10]
     names = pl.concat([matrix.cells for matrix in cohort])["cell_id"].to_list()
     assert sorted(names) == sorted(planted.counts.cells["cell_id"][10:60].to_list())
+
+
+def test_learning_cells_are_those_of_two_subsets(planted: Any, planted_folder: Path) -> None:
+    """Training cells before validation cells; no test cell."""
+    split = read_table(planted_folder / paths.SPLIT, schema.SPLIT)
+    rows = learning_rows(planted_folder, planted.counts)
+    named = planted.counts.cells["cell_id"].gather(rows)
+    subsets = pl.DataFrame({"cell_id": named}).join(split, on="cell_id", how="left", maintain_order="left")["subset"]
+    counts = dict(split["subset"].value_counts().iter_rows())
+    assert subsets.to_list() == ["train"] * counts["train"] + ["validation"] * counts["validation"]
+
+
+def test_the_driving_genes_explain_more_by_any_predictor(planted: Any) -> None:
+    """Than as many others; and a panel's own predictor is that of the settings."""
+    values = ExpressionMatrix(planted.values, planted.counts.cells, planted.counts.genes)
+    cohort = divide_again(values, np.arange(values.n_cells), 0)
+    rest = np.setdiff1d(np.arange(values.n_genes), planted.positions)
+    others, targets = rest[:6], rest[6:]
+    for name in ("ridge", "reduced_rank"):
+        figures = [explained(cohort, panel, targets, name) for panel in (planted.positions, others)]
+        assert 1 > figures[0] > figures[1]
