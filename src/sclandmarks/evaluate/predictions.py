@@ -73,7 +73,7 @@ def output_weights(module: nn.Module) -> Mapping[str, int]:
             "mean": 0,
             "deviation": 0,
         }
-    if isinstance(module, Network) and module.floor is not None:
+    if isinstance(module, Kernel | Network) and module.floor is not None:
         return {"B_RT": 1, "bias": 0, "floor": 0}
     if isinstance(module, LowRank | Kernel | Network):
         return {"B_RT": 1, "bias": 0}

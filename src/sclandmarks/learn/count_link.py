@@ -111,9 +111,3 @@ def _inverse(p_P: FloatArray, depth_Q: FloatArray, theta: float, base: float, pl
     slope = (rate_U[-1] + 1) * math.log(base) * float(curve(u_P[-1], 1))
     found: FloatArray = rate_U + slope * (place_U - inside_U)
     return found
-
-
-def above_zero(u_BT: Tensor, floor_T: Tensor) -> Tensor:
-    """Bend values above zero: (u + sqrt(u^2 + floor^2)) / 2, half a floor at 0 and u where u is many floors."""
-    large_BT = (u_BT.abs() + torch.sqrt(u_BT * u_BT + floor_T * floor_T)) / 2
-    return torch.where(u_BT >= 0, large_BT, floor_T * floor_T / (4 * large_BT))

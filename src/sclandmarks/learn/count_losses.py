@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sclandmarks.learn.blocked import BLOCK_VALUES
-from sclandmarks.learn.count_link import Link, above_zero
+from sclandmarks.learn.count_link import Link
+from sclandmarks.learn.layers import above_zero
 
 
 def poisson(mean_BT: Tensor, n_BT: Tensor) -> tuple[Tensor, Tensor]:

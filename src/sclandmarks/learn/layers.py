@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -31,3 +31,9 @@ def seeded(make: Callable[[], Module], seed: int) -> Module:
 def cuda_devices(device: torch.device) -> list[int]:
     """CUDA devices whose random stream must be kept, for torch.random.fork_rng."""
     return [device.index or 0] if device.type == "cuda" else []
+
+
+def above_zero(u_BT: Tensor, floor_T: Tensor) -> Tensor:
+    """Bend values above zero: (u + sqrt(u^2 + floor^2)) / 2, half a floor at 0 and u where u is many floors."""
+    large_BT = (u_BT.abs() + torch.sqrt(u_BT * u_BT + floor_T * floor_T)) / 2
+    return torch.where(u_BT >= 0, large_BT, floor_T * floor_T / (4 * large_BT))

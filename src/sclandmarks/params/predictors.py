@@ -77,7 +77,10 @@ class KnnPredictor(LogPanel):
 
 
 class KernelParams(LogPanel):
-    """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, axes, and folds of the slopes (0: none)."""
+    """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, axes, and folds of the slopes (0: none).
+
+    With `positive`, predictions are bent above zero, as values are.
+    """
 
     seed: Seed
     max_cells: Positive
@@ -85,6 +88,7 @@ class KernelParams(LogPanel):
     bandwidth: Annotated[Number, Field(gt=0)]
     axes: Positive
     folds: Count
+    positive: Annotated[bool, Field(strict=True, exclude_if=not_)] = False
 
     @field_validator("folds")
     @classmethod
@@ -165,6 +169,11 @@ class NetworkPredictor(TrainingParams, KernelParams):
     def on_counts(self) -> bool:
         """Whether the loss is a likelihood of counts."""
         return self.loss in ("poisson", "negative_binomial")
+
+    @property
+    def bends(self) -> bool:
+        """Whether predictions are bent above zero: with a loss on counts always."""
+        return self.positive or self.on_counts
 
 
 Predictor = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.params import KernelParams, KernelPredictor
-from sclandmarks.predict.base import Fitted
+from sclandmarks.predict.base import Fitted, held_back_mse
 from sclandmarks.predict.calibrate import stretch
 from sclandmarks.predict.kernel_axes import open_similar
-from sclandmarks.predict.modules import Kernel, Similar, Spec
+from sclandmarks.predict.modules import Kernel, Similar, Spec, floors
 from sclandmarks.predict.reduced import Cut, choose_cut, factors
 from sclandmarks.predict.spectrum import Eigen, hold_back, open_feature_eigen
 
@@ -49,7 +49,8 @@ def fit_kernel(task: Task, settings: KernelPredictor, hooks: Hooks) -> Fitted:
     fitted to. Rank and lambda are the best pair on the held-back cells, the rank among the leading `max_rank` axes of
     the fitted values at a middling lambda.
 
-    With `folds`, every gene's predictions are then stretched or shrunk by its slope, see `calibrate`.
+    With `folds`, every gene's predictions are then stretched or shrunk by its slope, see `calibrate`; with `positive`
+    they are bent above zero at last, when rank, lambda and slopes are chosen.
     """
     module, spec, cut = solve(task, settings)
     for step in cut.history:
@@ -57,7 +58,18 @@ def fit_kernel(task: Task, settings: KernelPredictor, hooks: Hooks) -> Fitted:
     chosen = cut.chosen
     if settings.folds:
         chosen |= stretch(module, task, lambda part: solve(part, settings)[0], settings.folds, settings.seed)
+    if settings.positive:
+        module, spec = bent(module, spec)
+        chosen |= {"validation_mse": held_back_mse(module, task)}
     return Fitted(module, spec, cut.history, cut.best, chosen)
+
+
+def bent(module: Kernel, spec: Spec) -> tuple[Kernel, Spec]:
+    """Return the module with its predictions bent above zero."""
+    positive = replace(spec, positive=True)
+    again = Kernel(positive)
+    again.load_state_dict(module.state_dict() | {"floor": floors(module.bias.detach())})
+    return again.eval(), positive
 
 
 def solve(task: Task, settings: KernelParams) -> tuple[Kernel, Spec, Cut]:

@@ -9,12 +9,12 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from sclandmarks.learn.count_link import above_zero
-from sclandmarks.learn.layers import paper_layers, seeded
+from sclandmarks.learn.layers import above_zero, paper_layers, seeded
 from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
 Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "d_gex", "network"]
 
+FLOOR, LOWEST = 0.1, 1e-4  # where predictions bend above zero: part of the gene's mean, and least
 SHAPES = 3  # raised when a module of the same spec gets other weights
 
 
@@ -38,7 +38,7 @@ class Spec:
     panel_total : bool
         The panel's values are first normalised by their own total.
     positive : bool
-        Whether predictions of a network are bent above zero.
+        Whether predictions of `kernel` or `network` are bent above zero.
     version : int
         `SHAPES` of the code that built the module.
     """
@@ -56,6 +56,11 @@ class Spec:
     panel_total: bool = False
     positive: bool = False
     version: int = SHAPES
+
+
+def floors(mean_T: Tensor) -> Tensor:
+    """Where predictions of genes with these means bend above zero."""
+    return (FLOOR * mean_T).clamp(min=LOWEST)
 
 
 class Constant(nn.Module):
@@ -172,10 +177,16 @@ class Similar(nn.Module):
 
 
 class Kernel(Similar):
-    """y = (k(x) A - o) B + b: k how alike a cell is to those kept, A (cells x rank), B (rank x n_targets)."""
+    """y = (k(x) A - o) B + b: k how alike a cell is to those kept, A (cells x rank), B (rank x n_targets).
+
+    With `spec.positive`, predictions are `above_zero(y, floor)`.
+    """
+
+    floor: Tensor | None
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
+        self.register_buffer("floor", torch.ones(spec.n_targets) if spec.positive else None)
         self.A_KR = nn.Parameter(torch.zeros(spec.width, spec.rank))
         self.offset = nn.Parameter(torch.zeros(spec.rank))
         self.B_RT = nn.Parameter(torch.zeros(spec.rank, spec.n_targets))
@@ -183,7 +194,8 @@ class Kernel(Similar):
 
     def forward(self, x_BL: Tensor) -> Tensor:
         """Return predictions, shape (B, n_targets)."""
-        return (self.alike(x_BL) @ self.A_KR - self.offset) @ self.B_RT + self.bias
+        y_BT = (self.alike(x_BL) @ self.A_KR - self.offset) @ self.B_RT + self.bias
+        return y_BT if self.floor is None else above_zero(y_BT, self.floor)
 
 
 class Blocks(nn.Module):

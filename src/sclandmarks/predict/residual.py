@@ -18,12 +18,11 @@ from sclandmarks.params import NetworkPredictor
 from sclandmarks.predict.grid import best_place, search
 from sclandmarks.predict.kernel import solve
 from sclandmarks.predict.linear import ridge_error
-from sclandmarks.predict.modules import Network, Spec
+from sclandmarks.predict.modules import Network, Spec, floors
 from sclandmarks.predict.spectrum import hold_back, open_feature_eigen
 
 KEPT = 0.98  # part of the running mean of the weights that a step leaves
 LINEAR, HEAD = ("A_LR",), ("B_RT", "bias")
-FLOOR, LOWEST = 0.1, 1e-4  # where predictions of a loss on counts bend above zero: part of the gene's mean, and least
 
 
 def start(task: Task, settings: NetworkPredictor) -> tuple[Network, Spec, dict[str, float]]:
@@ -41,11 +40,11 @@ def start(task: Task, settings: NetworkPredictor) -> tuple[Network, Spec, dict[s
     best = best_place(errors)
     A_LR = kernel.scale.unsqueeze(1) * (coded.V_LL @ (coded.C_LT / (coded.d_L + grid[best]).unsqueeze(1)))
     shape = {name: getattr(settings, name) for name in ("width", "depth", "dropout", "input_dropout", "members")}
-    spec = Spec("network", task.n_landmarks, task.n_targets, rank=cut.rank, positive=settings.on_counts, **shape)
+    spec = Spec("network", task.n_landmarks, task.n_targets, rank=cut.rank, positive=settings.bends, **shape)
     module = seeded(lambda: Network(spec), settings.seed)
     values = {"A_LR": A_LR, "B_RT": head_TR.T, "bias": kernel.bias, "center": kernel.center, "scale": kernel.scale}
-    if settings.on_counts:
-        values["floor"] = (FLOOR * kernel.bias).clamp(min=LOWEST)
+    if settings.bends:
+        values["floor"] = floors(kernel.bias)
     module.load_state_dict(module.state_dict() | {name: value.detach().float() for name, value in values.items()})
     _set_units(module, task)
     return module, spec, {"lambda": grid[best], "rank": float(cut.rank), "linear_mse": errors[best]}

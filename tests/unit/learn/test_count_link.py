@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sclandmarks.learn.count_link import N_DEPTHS, Link, above_zero, expected_value, make_link
+from sclandmarks.learn.count_link import N_DEPTHS, Link, expected_value, make_link
 from sclandmarks.learn.counts import ValueScale
+from sclandmarks.learn.layers import above_zero
 
 RATES = np.array([1e-3, 0.1, 1.0, 20.0, 500.0])
 THETAS = [0.05, 0.5, 4.0, 100.0, math.inf]

@@ -10,9 +10,10 @@ import pytest
 import torch
 from scipy import stats
 
-from sclandmarks.learn.count_link import Link, above_zero, make_link
+from sclandmarks.learn.count_link import Link, make_link
 from sclandmarks.learn.count_losses import count_loss, likelihood, negative_binomial, poisson
 from sclandmarks.learn.counts import ValueScale
+from sclandmarks.learn.layers import above_zero
 
 THETAS = (0.25, 2.0, 64.0)
 N_B1 = torch.tensor([[0.0], [1.0], [3.0], [40.0], [2000.0]]).double()

@@ -12,15 +12,15 @@ import torch
 from scipy import sparse
 
 from sclandmarks.errors import DataError
-from sclandmarks.learn.count_link import above_zero
+from sclandmarks.learn.layers import above_zero
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import MeanPredictor, NetworkPredictor
 from sclandmarks.predict import PREDICTORS, Fitted
 from sclandmarks.predict.counted import THETAS, CountLearner, likeliest
-from sclandmarks.predict.modules import Network
+from sclandmarks.predict.modules import FLOOR, Network
 from sclandmarks.predict.network import fit_network
-from sclandmarks.predict.residual import FLOOR, start
+from sclandmarks.predict.residual import start
 from sclandmarks.prep.scprep_adapter import log_normalise
 
 N_TRAIN, N_PANEL = 400, 12

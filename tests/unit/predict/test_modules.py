@@ -17,6 +17,7 @@ SPECS = {
     "kernel": Spec("kernel", 5, 7, width=9, rank=2, axes=3),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
     "d_gex": Spec("d_gex", 5, 7, width=6, depth=2, dropout=0.4),
+    "kernel above zero": Spec("kernel", 5, 7, width=9, rank=2, axes=3, positive=True),
     "positive": Spec("network", 5, 7, width=6, depth=2, rank=3, members=2, positive=True),
     "network": Spec("network", 5, 7, width=6, depth=2, rank=3, dropout=0.4, input_dropout=0.2, members=2),
 }

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from sclandmarks.learn.layers import above_zero
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import NetworkPredictor, ReducedRankPredictor
@@ -201,3 +202,19 @@ def test_slopes_stretch_the_head(task: Task) -> None:
     error = float((fitted.module(x_BL) - y_BT).square().mean().detach())
     assert fitted.chosen["validation_mse"] == pytest.approx(error, rel=1e-5)
     assert 0.5 < fitted.chosen["slope"] < 1.5
+
+
+def test_predictions_bent_above_zero_stop_the_training_and_are_reported(task: Task) -> None:
+    """The start is the same but for the bend, and no counts are asked for."""
+    settings = with_settings(positive=True, max_epochs=3)
+    fitted, plain = fit_network(task, settings, Hooks()), start(task, SETTINGS)[0].eval()
+    x_BL, y_BT = held_back(task)
+    with torch.no_grad():
+        first_BT = above_zero(plain(x_BL), fitted.module.floor)
+        error = float((fitted.module(x_BL) - y_BT).square().mean())
+    assert fitted.history[0].metrics["validation_mse"] == pytest.approx(
+        float((first_BT - y_BT).square().mean()), rel=1e-5
+    )
+    assert fitted.chosen["validation_mse"] == pytest.approx(error, rel=1e-5)
+    assert fitted.spec.positive
+    assert "positive" not in SETTINGS.model_dump()
