@@ -29,7 +29,7 @@ class ValueScale(NamedTuple):
     base, scale : float
         Of the logarithm, and the reads that every cell was scaled to.
     depth_C : numpy.ndarray of float64, shape (n_cells,)
-        Reads of each cell over all genes of the matrix, over `scale`, in order.
+        Reads of each cell that has any, over all genes of the matrix, over `scale`, in order.
     """
 
     base: float
@@ -90,7 +90,7 @@ def read_scale(task: Task) -> ValueScale:
             scale_N = np.expm1(ln_N * math.log(base)) / share_N
             low_A[place] = min(low_A[place], scale_N.min(initial=np.inf))
             high_A[place] = max(high_A[place], scale_N.max(initial=0))
-        totals.append(total_B)
+        totals.append(total_B[total_B > 0])
     spread_A = high_A / np.maximum(low_A, 1e-30) - 1
     best = int(spread_A.argmin())
     if not (spread_A[best] < TOLERANCE and 0 < low_A[best] < np.inf):
@@ -124,7 +124,7 @@ def _no_match(got: str) -> DataError:
 
 
 def counted_batches(task: Task, epoch: int, how: ValueScale) -> Iterator[Counted]:
-    """Yield the training cells of an epoch, dense on the device.
+    """Yield the training cells of an epoch that have reads, dense on the device; of the others nothing is likely.
 
     Raises
     ------
@@ -133,6 +133,11 @@ def counted_batches(task: Task, epoch: int, how: ValueScale) -> Iterator[Counted
     """
     inputs, outputs = task.inputs.to(task.device), task.outputs.to(task.device)
     for values, counts in _both(task.train.epoch(epoch), counts_of(task).epoch(epoch)):
+        has_reads_B = np.diff(counts.indptr) > 0
+        if not has_reads_B.all():
+            values, counts = values[has_reads_B], counts[has_reads_B]
+        if not counts.shape[0]:
+            continue
         n_BG = to_torch(counts.astype(np.float32), task.device)
         x_BL = to_torch(values, task.device).index_select(1, inputs)
         yield Counted(x_BL, n_BG.index_select(1, outputs), n_BG.sum(1, keepdim=True) / how.scale)

@@ -34,6 +34,17 @@ def some_counts(seed: int = 0, mean: float = 2.0) -> sparse.csr_matrix:
     return sparse.csr_matrix(rng.poisson(mean * rng.uniform(0.5, 5, (30, 1)), (30, 12)).astype(np.int32))
 
 
+class Ordered(MemoryBatches):
+    """The same cells, not shuffled."""
+
+    def __init__(self, cells: MemoryBatches) -> None:
+        super().__init__(cells.X_CG, cells.batch_size)
+
+    def epoch(self, epoch: int):
+        """In the order of the matrix."""
+        return self.in_order()
+
+
 @pytest.mark.parametrize("base", [2, 10, "e"])
 @pytest.mark.parametrize("scale", [1.0, 1e4, 1e6])
 def test_scale_and_base_are_found_from_values_and_counts(base, scale: float) -> None:
@@ -120,6 +131,21 @@ def test_batches_hold_values_reads_and_depths_of_the_same_cells() -> None:
         torch.testing.assert_close(torch.log10(1 + batch.n_BT / batch.depth_B1), pair.y_BT, rtol=1e-5, atol=1e-6)
         assert torch.equal(batch.n_BT, batch.n_BT.round())
         assert batch.depth_B1.shape == (len(batch.x_BL), 1)
+
+
+def test_cells_without_reads_are_left_out() -> None:
+    """Their depth is 0, of which nothing is likely; a batch of them alone is none, and the others are as without."""
+    dense = some_counts().toarray()
+    dense[[2, *range(7, 14)]] = 0
+    counts = sparse.csr_matrix(dense)
+    task = task_of(log_normalise(counts, 1e4, 10), counts)
+    how = read_scale(task)
+    assert len(how.depth_C) == 22
+    assert how.depth_C.min() > 0
+    in_order = replace(task, train=Ordered(task.train), counts=Ordered(task.counts))
+    batches = list(counted_batches(in_order, 0, how))
+    assert [len(batch.x_BL) for batch in batches] == [6, 7, 7, 2]
+    assert torch.cat([batch.depth_B1 for batch in batches]).squeeze(1).tolist() == pytest.approx(how.depth_C.tolist())
 
 
 def test_streamed_counts_come_in_the_order_of_the_values(planted, tmp_path: Path) -> None:
