@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from peers.launch import Setup, is_done, result_path, select
+from peers.launch import Setup, is_done, over_below, result_path, select
 from peers.register import OURS, PEERS, ranks
 
 HERE = Path(__file__).resolve().parent
@@ -54,6 +54,9 @@ def run(arguments: argparse.Namespace, python: Path) -> None:
             for name in arguments.only:
                 at = max(SIZES) if ranks(name) else size
                 if is_done(result_path(folder, name, at), name):
+                    continue
+                if smaller := over_below(folder, name, at):
+                    print(f"{dataset} {name} {at}: not tried, over the limit at {smaller} genes", flush=True)
                     continue
                 found = select(how, folder, name, at)
                 said = (

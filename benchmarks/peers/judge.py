@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from peers.data import read_cohorts
-from peers.launch import has_run, result_path
+from peers.launch import has_run, over_below, read, result_path
 from peers.register import BASELINE, CONTROLS, L1000, OURS, PEERS, ranks
 from sclandmarks import paths
 from sclandmarks.evaluate.bootstrap import resample
@@ -71,15 +70,20 @@ def open_arena(folder: Path) -> Arena:
 
 
 def results(folder: Path, size: int, names: Sequence[str] = (*OURS, *PEERS)) -> dict[str, Row]:
-    """Results for a size, by name; a ranking is cut to it. What has not run, or with other settings, is left out."""
+    """Results for a size, by name; a ranking is cut to it. What has not run, or with other settings, is left out.
+
+    What ran over the limit for a smaller panel of the same data set is `untried`, with that size as `why`.
+    """
     found = {}
     for name in names:
         path = result_path(folder, name, LARGEST if ranks(name) else size)
         if has_run(path, name):
-            row = json.loads(path.read_text())
+            row = read(path)
             if "genes" in row and name != L1000:
                 row["genes"] = row["genes"][:size]
             found[name] = row
+        elif smaller := over_below(folder, name, size):
+            found[name] = {"status": "untried", "why": f"over the limit at {smaller} genes"}
     return found
 
 

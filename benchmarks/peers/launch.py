@@ -43,14 +43,26 @@ def result_path(folder: Path, name: str, size: int) -> Path:
     return folder / "results" / f"{name}-{size}.json"
 
 
+def read(path: Path) -> dict[str, Any]:
+    """One result."""
+    return dict(json.loads(path.read_text()))
+
+
 def has_run(path: Path, name: str) -> bool:
     """Whether there is a result of these settings, though it may have failed."""
-    return path.exists() and json.loads(path.read_text())["settings"] == settings_of(name)
+    return path.exists() and read(path)["settings"] == settings_of(name)
 
 
 def is_done(path: Path, name: str) -> bool:
     """Whether there is a result that need not be tried again: it ended, or ran over the limit."""
-    return has_run(path, name) and json.loads(path.read_text())["status"] != "failed"
+    return has_run(path, name) and read(path)["status"] != "failed"
+
+
+def over_below(folder: Path, name: str, size: int) -> int | None:
+    """The smallest size below this one that ran over the limit with these settings: this one need not be tried."""
+    sizes = (int(path.stem.rpartition("-")[2]) for path in (folder / "results").glob(f"{name}-[0-9]*.json"))
+    smaller = (one for one in sorted(sizes) if one < size and has_run(result_path(folder, name, one), name))
+    return next((one for one in smaller if read(result_path(folder, name, one))["status"] == "over"), None)
 
 
 def select(setup: Setup, folder: Path, name: str, size: int) -> dict[str, Any]:
@@ -65,7 +77,7 @@ def select(setup: Setup, folder: Path, name: str, size: int) -> dict[str, Any]:
     """
     path = result_path(folder, name, size)
     if is_done(path, name):
-        return dict(json.loads(path.read_text()))
+        return read(path)
     out, log = path.with_suffix(".part"), folder / "logs" / f"{name}-{size}.log"
     for file in (out, log):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +103,7 @@ def run(setup: Setup, arguments: list[str], log: Path) -> dict[str, Any]:
 
     Only what was started here is ended, by the number of its session.
     """
-    environment = os.environ | dict.fromkeys(THREADS, str(setup.threads))
+    environment = os.environ | dict.fromkeys(THREADS, str(setup.threads)) | {"PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(BENCHMARKS), os.environ.get("PYTHONPATH", "")]))
     began, over = time.monotonic(), False
     with log.open("w") as stream:

@@ -51,12 +51,18 @@ def line(row: dict[str, Any]) -> str:
     """One panel."""
     name = f"**{row['panel']}**" if row["panel"] in OURS and row["panel"] not in CONTROLS else row["panel"]
     if row["captured"] is None:
-        said = "over the limit" if row["status"] == "over" else f"failed: {row['why']}"
-        return f"| {name} | | {said} | | | | | {row['peak_mib']:,.0f} |"
+        peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:,.0f}"
+        return f"| {name} | | {ended(row)} | | | | | {peak} |"
     pair = "" if row["panel"] == BASELINE else spread(row, "pair_difference")
     gap = "" if row["panel"] == BASELINE else spread(row, "difference")
     costs = f"{row['seconds']:,.1f} | {row['cpu']:,.1f} | {row['peak_mib']:,.0f}"
     return f"| {name} | {row['n_genes']} | {spread(row, 'captured')} | {gap} | {pair} | {costs} |"
+
+
+def ended(row: dict[str, Any]) -> str:
+    """Why a panel has no figures."""
+    said = {"over": "over the limit", "untried": f"not tried: {row['why']}"}
+    return said.get(row["status"], f"failed: {row['why']}")
 
 
 def spread(row: dict[str, Any], metric: str) -> str:

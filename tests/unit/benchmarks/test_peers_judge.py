@@ -67,6 +67,14 @@ def test_what_did_not_end_has_no_figures(judge: Any, ran: Path) -> None:
     assert "captured" not in row
 
 
+def test_what_was_over_the_limit_at_fewer_genes_is_untried(judge: Any, ran: Path, keep_result: Any) -> None:
+    words = import_module("peers.words")
+    keep_result(ran, "skglm", 4, None)
+    row = by_panel(judge, ran)["skglm"]
+    assert (row["status"], row["n_genes"]) == ("untried", 0)
+    assert words.line(row | {"captured": None}) == "| skglm | | not tried: over the limit at 4 genes | | | | |  |"
+
+
 def test_results_of_other_settings_are_left_out(judge: Any, ran: Path, keep_result: Any) -> None:
     keep_result(ran, "genecover", 6, ["g1"], settings="others")
     assert "genecover" not in judge.results(ran, 6)

@@ -108,6 +108,18 @@ def test_what_failed_is_tried_again(launch: Any, tmp_path: Path, monkeypatch: py
     assert launch.select(setup, tmp_path, "greedy", 910)["status"] == "ok"
 
 
+def test_a_larger_panel_is_not_tried_after_one_over_the_limit(launch: Any, tmp_path: Path, keep_result: Any) -> None:
+    keep_result(tmp_path, "scmer", 50, ["a"])
+    keep_result(tmp_path, "scmer", 100, None)
+    keep_result(tmp_path, "scmer", 300, None)
+    keep_result(tmp_path, "skglm", 100, None, settings="others")
+    keep_result(tmp_path, "spapros_pca", 50, None)  # another peer, whose name begins alike
+    assert launch.over_below(tmp_path, "scmer", 910) == 100
+    assert launch.over_below(tmp_path, "scmer", 100) is None
+    assert launch.over_below(tmp_path, "skglm", 910) is None
+    assert launch.over_below(tmp_path, "spapros", 910) is None
+
+
 def test_ours_and_peers_run_in_their_own_interpreters(launch: Any, tmp_path: Path) -> None:
     setup = launch.Setup(Path("/side/bin/python"))
     assert launch.command(setup, tmp_path, "greedy", 5, tmp_path)[0] == sys.executable
