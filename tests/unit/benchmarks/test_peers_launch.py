@@ -44,6 +44,19 @@ def test_peak_is_of_the_process_itself(tmp_path: Path) -> None:
     assert 300 < float(said) < 450
 
 
+def test_work_of_living_children_is_counted() -> None:
+    used = import_module("peers.child").used
+    before = used()
+    worker = subprocess.Popen(python("x = sum(range(6_000_000)); print(flush=True); input()"),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert worker.stdout
+    worker.stdout.readline()  # it has worked, and lives
+    alive = used()
+    worker.communicate(b"\n")
+    assert alive - before > 0.05
+    assert used() >= alive - 0.05  # and is not counted twice, nor lost, once it has ended
+
+
 def test_a_failure_says_why(launch: Any, tmp_path: Path) -> None:
     found = launch.run(launch.Setup(Path(sys.executable)), python("raise ValueError('no such gene')"), tmp_path / "log")
     assert found["status"] == "failed"
