@@ -28,7 +28,7 @@ from sclandmarks.params import load_params
 from sclandmarks.predict import PREDICTORS
 
 PANELS = {L1000: 910, BASELINE: 100}  # panel -> size
-OURS = ("ridge", "reduced_rank", "kernel", "paper_network", "network")
+OURS = ("ridge", "reduced_rank", "kernel", "paper_network", "d_gex", "network")
 THEIRS = {"deepimpute": "wMSE", "deepimpute_mse": "mean_squared_error"}  # name -> its loss; the first is its own
 REFERENCE, LINE = "reduced_rank", "ridge"  # what differences and what ratios are taken to
 

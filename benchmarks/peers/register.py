@@ -88,7 +88,8 @@ RANKS = (
 
 # What was tried and is not here, with the reason: it stands in the page.
 ABSENT = {
-    "PERSIST": "not in the registry of packages (`persist` there is another program); only on GitHub",
+    "PERSIST": "not in the registry of packages, only on GitHub: there, `persist` archives Python objects and "
+    "`persist-spatial` scores spatial structure",
 }
 
 
