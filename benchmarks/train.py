@@ -17,7 +17,9 @@ from sclandmarks.learn.task import Pair, Task
 from sclandmarks.learn.train import NetworkLearner
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import NetworkPredictor, load_params
+from sclandmarks.predict.coded import CodedLearner
 from sclandmarks.predict.modules import Network, Spec, build
+from sclandmarks.predict.network import open_learner
 from sclandmarks.predict.residual import ResidualLearner
 
 N_LANDMARKS, N_TARGETS, RANK = 700, 6500, 20
@@ -46,7 +48,7 @@ def learners(width: int, members: int, batch: int) -> list[tuple[str, NetworkLea
     found: list[tuple[str, NetworkLearner]] = []
     for loss in ("mse", "weighted_mse"):
         own = settings.model_copy(update={"width": width, "members": members, "loss": loss})
-        found.append((f"network, {loss}", ResidualLearner(ours(own), task, own)))
+        found.append((f"network, {loss}", open_learner(ours(own), task, own)))
     theirs = build(Spec("paper_network", N_LANDMARKS, N_TARGETS, width, 1, dropout=0.2))
     optimizer = torch.optim.Adam(theirs.parameters(), lr=1e-3, fused=True)
     return [*found, ("paper_network", NetworkLearner(theirs, optimizer, task, "mse", 0))]
@@ -89,8 +91,8 @@ def shapes(learner: NetworkLearner, batch: int) -> list[tuple[int, int, int, int
     inner = [(members, batch, width, width)] * len(learner.network.blocks)
     found = [first, *inner, last, *backward(first)[1:], *(each for one in inner for each in backward(one))]
     found += [*backward(last), (1, batch, N_LANDMARKS, RANK)]
-    if learner.on_codes:
-        return [*found, (1, batch, N_TARGETS, RANK)]
+    if isinstance(learner, CodedLearner):
+        return found
     head = (members, batch, RANK, N_TARGETS)
     return [*found, head, *backward(head)]
 

@@ -198,6 +198,17 @@ class Cells(Protocol):
         """Yield every cell once, in order, in blocks."""
 
 
+class RowMap(Protocol):
+    """Maps cells, each by itself, to as many cells of other columns."""
+
+    @property
+    def n_genes(self) -> int:
+        """Columns of what comes out."""
+
+    def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Map a block of cells."""
+
+
 class Batches(Protocol):
     """A source of batches of cells, each a CSR block of B cells x all genes."""
 
@@ -214,6 +225,9 @@ class Batches(Protocol):
 
     def in_order(self) -> Iterator[sparse.csr_matrix]:
         """Yield every cell once, in the order of the file, in blocks."""
+
+    def mapped(self, rows: RowMap) -> Batches:
+        """Return the same cells in the same batches, each cell mapped, once where memory allows."""
 
 
 @dataclass(frozen=True)
@@ -251,3 +265,7 @@ class MemoryBatches:
         """Yield every cell once, in order."""
         for start in range(0, self.n_cells, self.batch_size):
             yield self.X_CG[start : start + self.batch_size]
+
+    def mapped(self, rows: RowMap) -> MemoryBatches:
+        """Return the same cells in the same batches, each cell mapped."""
+        return replace(self, X_CG=sparse.vstack([rows(block) for block in self.in_order()], format="csr"))

@@ -113,6 +113,27 @@ def test_memory_batches_give_every_cell_once(make_matrix) -> None:
     assert (batches.n_cells, batches.n_genes) == X_CG.shape
 
 
+class Doubled:
+    """Maps every cell to its first two genes, doubled."""
+
+    n_genes = 2
+
+    def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Map a block."""
+        return 2 * block[:, :2]
+
+
+def test_mapped_batches_are_the_same_cells() -> None:
+    """In the same order, in epochs too."""
+    X_CG = sparse.csr_matrix(np.arange(1, 31).reshape(10, 3))
+    whole = MemoryBatches(X_CG, batch_size=4, seed=1)
+    mapped = whole.mapped(Doubled())
+    assert (mapped.n_cells, mapped.n_genes, mapped.batch_size) == (10, 2, 4)
+    for given, found in ((whole.in_order(), mapped.in_order()), (whole.epoch(3), mapped.epoch(3))):
+        for one, two in zip(given, found, strict=True):
+            np.testing.assert_array_equal(two.toarray(), 2 * one[:, :2].toarray())
+
+
 def test_tables_must_follow_their_schema(make_matrix) -> None:
     """A cell table without a column is refused when the matrix is made."""
     whole = make_matrix(2, 2)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sclandmarks.io.matrices import MatrixFile, Values
+from sclandmarks.matrix import RowMap
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ParquetBatches:
     values : {"count", "value"}
     cache_bytes : int
         Memory for decoded row groups.
+    row_map : RowMap, optional
+        What every row is passed through, before rows are mixed and kept.
     """
 
     file: MatrixFile
@@ -41,6 +44,7 @@ class ParquetBatches:
     seed: int = 0
     values: Values = "value"
     cache_bytes: int = 1 << 30
+    row_map: RowMap | None = None
     _cache: dict[int, sparse.csr_matrix] = field(default_factory=dict, repr=False)
 
     @property
@@ -51,11 +55,15 @@ class ParquetBatches:
     @property
     def n_genes(self) -> int:
         """Genes of every block."""
-        return int(self.file.genes.height)
+        return self.row_map.n_genes if self.row_map else int(self.file.genes.height)
 
     def reordered(self, batch_size: int, seed: int) -> ParquetBatches:
         """Return the same rows in other batches; what is decoded is shared."""
         return replace(self, batch_size=batch_size, seed=seed)
+
+    def mapped(self, rows: RowMap) -> ParquetBatches:
+        """Return the same cells in the same batches, each cell mapped; mapped row groups are kept as others are."""
+        return replace(self, row_map=rows, _cache={})
 
     def epoch(self, epoch: int) -> Iterator[sparse.csr_matrix]:
         """Yield every wanted row once, shuffled by (seed, epoch), `batch_size` rows at a time."""
@@ -90,6 +98,8 @@ class ParquetBatches:
         first, last = self.file.rows_of_groups[group : group + 2]
         wanted = self.rows[(self.rows >= first) & (self.rows < last)] - first
         block = self.file.read([group], self.values)[wanted]
+        if self.row_map:
+            block = self.row_map(block)
         if sum(_bytes(kept) for kept in self._cache.values()) + _bytes(block) <= self.cache_bytes:
             self._cache[group] = block
         return block

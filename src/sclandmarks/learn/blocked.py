@@ -16,6 +16,12 @@ Slope = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 BLOCK_VALUES = 2**17  # of predictions: what a block and its gradient take stays in a core's cache
 
 
+def mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of (p - t)^2, and half its gradient; p is overwritten."""
+    left_EBK = p_EBK.sub_(t_BK)
+    return torch.dot(left_EBK.view(-1), left_EBK.view(-1)), left_EBK
+
+
 def weighted_mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of (t + 1)(p - t)^2, and half its gradient; p is overwritten."""
     left_EBK = p_EBK.sub_(t_BK)
@@ -23,7 +29,7 @@ def weighted_mse_slope(p_EBK: Tensor, t_BK: Tensor) -> tuple[Tensor, Tensor]:
     return torch.dot(half_EBK.view(-1), left_EBK.view(-1)), half_EBK
 
 
-SLOPES: dict[LossName, Slope] = {"weighted_mse": weighted_mse_slope}
+SLOPES: dict[LossName, Slope] = {"mse": mse_slope, "weighted_mse": weighted_mse_slope}
 
 
 def head_loss(codes_EBR: Tensor, B_RT: Tensor, bias: Tensor, t_BT: Tensor, slope: Slope) -> Tensor:

@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from sclandmarks.learn.task import Task
-from sclandmarks.matrix import Batches
+from sclandmarks.matrix import Batches, RowMap
 from sclandmarks.predict.base import held_back_mse
 from sclandmarks.predict.modules import Kernel, Network
 
@@ -56,6 +56,10 @@ class Part:
     def epoch(self, epoch: int) -> Iterator[sparse.csr_matrix]:
         """Yield the chosen cells once, in the same order in every epoch."""
         return self.in_order()
+
+    def mapped(self, rows: RowMap) -> Part:
+        """Return the same cells, each mapped."""
+        return replace(self, whole=self.whole.mapped(rows))
 
 
 class Slopes(NamedTuple):

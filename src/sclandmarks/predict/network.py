@@ -9,6 +9,7 @@ from sclandmarks.learn.train import train
 from sclandmarks.params import NetworkPredictor
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.calibrate import stretch
+from sclandmarks.predict.coded import CodedLearner
 from sclandmarks.predict.counted import CountLearner
 from sclandmarks.predict.kernel import solve
 from sclandmarks.predict.modules import Network
@@ -36,11 +37,17 @@ def fit_network(task: Task, settings: NetworkPredictor, hooks: Hooks) -> Fitted:
         If the loss is on counts, and the task has none or values that are not made of them.
     """
     module, spec, chosen = start(task, settings)
-    kind = CountLearner if settings.on_counts else ResidualLearner
-    learner = kind(module.to(task.device), task, settings)
+    learner = open_learner(module.to(task.device), task, settings)
     fitted = finish(spec, train(learner, settings, hooks, from_start=True))
     fitted.chosen.update(chosen)
     if settings.folds:
         part = cast(Network, fitted.module), task, lambda part: solve(part, settings)[0]
         fitted.chosen.update(stretch(*part, settings.folds, settings.seed))
     return fitted
+
+
+def open_learner(module: Network, task: Task, settings: NetworkPredictor) -> ResidualLearner:
+    """Return what learns by the loss of the settings."""
+    if settings.on_counts:
+        return CountLearner(module, task, settings)
+    return (CodedLearner if settings.loss == "mse" else ResidualLearner)(module, task, settings)

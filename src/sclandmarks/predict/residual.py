@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from sclandmarks.learn.blocked import SLOPES, head_loss
 from sclandmarks.learn.layers import seeded
@@ -66,11 +66,7 @@ def _set_units(module: Network, task: Task) -> None:
 class ResidualLearner(NetworkLearner):
     """Members trained each by itself, with running means of their weights.
 
-    With loss `mse` linear path and head stay as they are. The head's rows are orthonormal, so that
-
-        |y - b - c B|^2 = |c - (y - b) B'|^2 + |y - b|^2 - |(y - b) B'|^2,
-
-    and a step works on codes c, not on targets. The weighted loss is taken on the targets, and trains the head too.
+    The linear path stays as it is, and so does the head, but for the weighted loss, which trains it.
 
     Parameters
     ----------
@@ -90,9 +86,9 @@ class ResidualLearner(NetworkLearner):
         )
         loss: LossName = "weighted_mse" if settings.loss == "weighted_mse" else "mse"
         super().__init__(module, optimizer, task, loss, settings.seed)
-        self.loss_name, self.on_codes = loss, settings.loss == "mse"
-        self.learned = list(learned.values())
-        self.means = {name: weight.detach().clone() for name, weight in learned.items()}
+        self.loss_name, self.learned = loss, list(learned.values())
+        self.averaged = copy.deepcopy(module).eval().requires_grad_(False)
+        self.means: dict[str, Tensor] = {name: self.averaged.get_parameter(name).detach() for name in learned}
 
     @property
     def network(self) -> Network:
@@ -101,21 +97,8 @@ class ResidualLearner(NetworkLearner):
 
     def objective(self, x_BL: Tensor, y_BT: Tensor) -> Tensor:
         """Return the mean of the members' losses."""
-        codes_EBR = self.network.codes(x_BL)
-        if not self.on_codes:
-            return head_loss(codes_EBR, self.network.B_RT, self.network.bias, y_BT, SLOPES[self.loss_name])
-        want_BR, rest = self._coded(y_BT)
-        mean: Tensor = ((codes_EBR - want_BR).square().sum((1, 2)).mean() + rest) / y_BT.numel()
-        return mean
-
-    @torch.no_grad()
-    def _coded(self, y_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes (y - b) B' of the targets, and the sum of squares that no code explains, without forming y - b."""
-        bias = self.network.bias
-        head_KT = torch.cat((self.network.B_RT, bias[None]))
-        want_BK = y_BT @ head_KT.T - head_KT @ bias
-        left = torch.linalg.vector_norm(y_BT).square() - 2 * want_BK[:, -1].sum() - len(y_BT) * bias.square().sum()
-        return want_BK[:, :-1], left - want_BK[:, :-1].square().sum()
+        head = self.network.B_RT, self.network.bias
+        return head_loss(self.network.codes(x_BL), *head, y_BT, SLOPES[self.loss_name])
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -124,7 +107,7 @@ class ResidualLearner(NetworkLearner):
 
     def predict(self, x_BL: Tensor) -> Tensor:
         """Return predictions by the running means."""
-        predicted_BT: Tensor = functional_call(self.module, self.means, (x_BL,))
+        predicted_BT: Tensor = self.averaged(x_BL)
         return predicted_BT
 
     def weights(self) -> dict[str, Tensor]:
@@ -138,5 +121,4 @@ class ResidualLearner(NetworkLearner):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put module, optimiser and running means back."""
         super().restore(state)
-        for name, value in state["means"].items():
-            self.means[name].copy_(value)
+        self.averaged.load_state_dict(self.module.state_dict() | state["means"])

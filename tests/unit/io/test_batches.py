@@ -105,3 +105,34 @@ def test_in_order_is_the_order_of_the_file(folder: Path) -> None:
 def test_few_rows(folder: Path, rows: np.ndarray) -> None:
     """No cell is no batch, one cell one batch."""
     assert flat(batches(folder, rows).epoch(0)) == flat(batches(folder, rows).in_order()) == rows.tolist()
+
+
+class First:
+    """Maps every cell to its first gene and twice that."""
+
+    n_genes = 2
+
+    def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Map a block."""
+        return sparse.hstack([block[:, 0], 2 * block[:, 0]], format="csr")
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 30])
+def test_mapped_batches_are_the_same_cells(folder: Path, cache_bytes: int) -> None:
+    """In the same order, whether what is mapped is kept or not; the batches that were mapped are as before."""
+    whole = batches(folder, cache_bytes=cache_bytes)
+    before = rows_of(whole.in_order())
+    mapped = whole.mapped(First())
+    assert (mapped.n_cells, mapped.n_genes, whole.n_genes) == (whole.n_cells, 2, 4)
+    for epoch in (0, 1, 1):
+        blocks = list(mapped.epoch(epoch))
+        assert rows_of(blocks) == rows_of(whole.epoch(epoch))
+        assert all((block[:, 1] != 2 * block[:, 0]).nnz == 0 for block in blocks)
+    assert rows_of(mapped.in_order()) == rows_of(whole.in_order()) == before
+    assert next(whole.in_order()).shape[1] == 4
+
+
+def test_a_mapped_file_without_wanted_rows_in_a_group(folder: Path) -> None:
+    """Blocks without a row are mapped too: all have the columns of the map."""
+    mapped = batches(folder, np.array([1, 100])).mapped(First())
+    assert flat(mapped.epoch(0)) in ([1, 100], [100, 1])

@@ -112,6 +112,21 @@ def test_a_part_has_its_cells_in_order() -> None:
     np.testing.assert_array_equal(np.vstack([block.toarray() for block in part.epoch(4)]), X_CG[chosen_C].toarray())
 
 
+def test_a_mapped_part_has_the_same_cells() -> None:
+    """Each mapped, in order."""
+
+    class Last:
+        n_genes = 1
+
+        def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+            return block[:, 1:]
+
+    X_CG = sparse.csr_matrix(np.arange(1, 21, dtype=np.float32).reshape(10, 2))
+    part = Part(MemoryBatches(X_CG, 3), np.arange(10) % 3 == 0).mapped(Last())
+    assert (part.n_cells, part.n_genes) == (4, 1)
+    assert np.vstack([block.toarray() for block in part.in_order()]).ravel().tolist() == [2, 8, 14, 20]
+
+
 def test_one_fold_is_refused() -> None:
     """It would leave no cells to fit to."""
     with pytest.raises(ValidationError, match="2 folds or more"):

@@ -125,21 +125,6 @@ def test_on_a_linear_problem_it_is_no_worse_than_reduced_rank(seed: int) -> None
     assert ours <= theirs + 0.01 * noise**2
 
 
-def test_the_loss_on_codes_is_the_loss_on_targets(task: Task) -> None:
-    """Up to rounding, and its gradients too: the head's rows are orthonormal."""
-    module, _, _ = start(task, with_settings(input_dropout=0.0, dropout=0.0))
-    torch.nn.init.normal_(module.last_EHR, generator=torch.Generator().manual_seed(0))
-    learner, (x_BL, y_BT) = ResidualLearner(module, task, SETTINGS), held_back(task)
-    want = (module.codes(x_BL) @ module.B_RT + module.bias - y_BT).square().mean()
-    got = learner.objective(x_BL, y_BT)
-    assert got.item() == pytest.approx(want.item(), rel=1e-5)
-    for name in ("last_EHR", "first_ELH", "blocks.0.W_EHH"):
-        ours, theirs = (
-            torch.autograd.grad(loss, module.get_parameter(name), retain_graph=True) for loss in (got, want)
-        )
-        torch.testing.assert_close(ours[0], theirs[0], rtol=1e-3, atol=1e-6)
-
-
 def test_gradients_of_the_network() -> None:
     """Of every trained weight against central differences."""
     task = linear_task(2, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from sclandmarks.learn.losses import LOSSES, LossName
@@ -11,6 +12,7 @@ from sclandmarks.learn.task import Pair, Task, split_genes
 from sclandmarks.learn.train import NetworkLearner
 from sclandmarks.matrix import MemoryBatches
 from sclandmarks.params import NetworkPredictor
+from sclandmarks.predict.coded import CodedLearner, coding_of
 from sclandmarks.predict.dropout import ByteDropout
 from sclandmarks.predict.modules import Network, Spec
 from sclandmarks.predict.residual import KEPT, LINEAR, ResidualLearner
@@ -111,17 +113,38 @@ def some_pairs(n_pairs: int) -> list[Pair]:
     return [Pair(cells(size, N_LANDMARKS), cells(size, N_TARGETS)) for size in sizes]
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_steps_are_those_of_the_plain_form(loss: LossName, task: Task) -> None:
+def pairs_of(learner: ResidualLearner, pairs: list[Pair], task: Task) -> list[Pair]:
+    """The pairs as the learner gets them: targets, or codes of them."""
+    if not isinstance(learner, CodedLearner):
+        return pairs
+    coding = coding_of(learner.network, task)
+
+    def recoded(pair: Pair) -> Pair:
+        cells = torch.zeros(len(pair.x_BL), task.train.n_genes, dtype=torch.float64)
+        cells[:, task.inputs], cells[:, task.outputs] = pair
+        return Pair(
+            *torch.from_numpy(coding(sparse.csr_matrix(cells.numpy())).toarray()).split([N_LANDMARKS, RANK + 1], 1)
+        )
+
+    return [recoded(pair) for pair in pairs]
+
+
+EVERY = pytest.mark.parametrize(
+    ("kind", "loss"), [(ResidualLearner, "mse"), (ResidualLearner, "weighted_mse"), (CodedLearner, "mse")]
+)
+
+
+@EVERY
+def test_steps_are_those_of_the_plain_form(kind: type[ResidualLearner], loss: LossName, task: Task) -> None:
     """The same seed, the same weights and running means after ten steps, but for rounding."""
-    learner = ResidualLearner(network(), task, SETTINGS.model_copy(update={"loss": loss}))
+    learner = kind(network(), task, SETTINGS.model_copy(update={"loss": loss}))
     pairs = some_pairs(10)
     torch.manual_seed(1)
-    for pair in pairs:
+    for pair in pairs_of(learner, pairs, task):
         one_step(learner, pair)
     weights, means = plain_training(pairs, loss)
-    torch.testing.assert_close(dict(learner.module.state_dict()), weights, rtol=1e-8, atol=1e-10)
-    torch.testing.assert_close(learner.means, means, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(dict(learner.module.state_dict()), weights, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(learner.means, means, rtol=1e-7, atol=1e-9)
     changed = [name for name, value in network().state_dict().items() if not torch.equal(value, weights[name])]
     assert set(changed) == set(learner.means)
     assert not set(changed) & set(LINEAR)
@@ -135,12 +158,12 @@ def one_step(learner: NetworkLearner, pair: Pair) -> None:
     learner.after_step()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_loss_of_a_step_is_that_of_the_plain_form(loss: LossName, task: Task) -> None:
+@EVERY
+def test_the_loss_of_a_step_is_that_of_the_plain_form(kind: type[ResidualLearner], loss: LossName, task: Task) -> None:
     """What an epoch reports."""
-    module, (pair,) = network(), some_pairs(1)
-    learner = ResidualLearner(module, task, SETTINGS.model_copy(update={"loss": loss}))
+    module, pairs = network(), some_pairs(1)
+    learner = kind(module, task, SETTINGS.model_copy(update={"loss": loss}))
     torch.manual_seed(1)
-    got = learner.objective(*pair)
+    got = learner.objective(*pairs_of(learner, pairs, task)[0])
     torch.manual_seed(1)
-    torch.testing.assert_close(got, plain_loss(module, pair, loss))
+    torch.testing.assert_close(got, plain_loss(module, pairs[0], loss))
