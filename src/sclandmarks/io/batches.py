@@ -33,7 +33,7 @@ class ParquetBatches:
     values : {"count", "value"}
     cache_bytes : int
         Memory for decoded row groups.
-    row_map : RowMap, optional
+    row_maps : tuple of RowMap
         What every row is passed through, before rows are mixed and kept.
     """
 
@@ -44,7 +44,7 @@ class ParquetBatches:
     seed: int = 0
     values: Values = "value"
     cache_bytes: int = 1 << 30
-    row_map: RowMap | None = None
+    row_maps: tuple[RowMap, ...] = ()
     _cache: dict[int, sparse.csr_matrix] = field(default_factory=dict, repr=False)
 
     @property
@@ -55,7 +55,7 @@ class ParquetBatches:
     @property
     def n_genes(self) -> int:
         """Genes of every block."""
-        return self.row_map.n_genes if self.row_map else int(self.file.genes.height)
+        return self.row_maps[-1].n_genes if self.row_maps else int(self.file.genes.height)
 
     def reordered(self, batch_size: int, seed: int) -> ParquetBatches:
         """Return the same rows in other batches; what is decoded is shared."""
@@ -63,7 +63,7 @@ class ParquetBatches:
 
     def mapped(self, rows: RowMap) -> ParquetBatches:
         """Return the same cells in the same batches, each cell mapped; mapped row groups are kept as others are."""
-        return replace(self, row_map=rows, _cache={})
+        return replace(self, row_maps=(*self.row_maps, rows), _cache={})
 
     def epoch(self, epoch: int) -> Iterator[sparse.csr_matrix]:
         """Yield every wanted row once, shuffled by (seed, epoch), `batch_size` rows at a time."""
@@ -98,8 +98,8 @@ class ParquetBatches:
         first, last = self.file.rows_of_groups[group : group + 2]
         wanted = self.rows[(self.rows >= first) & (self.rows < last)] - first
         block = self.file.read([group], self.values)[wanted]
-        if self.row_map:
-            block = self.row_map(block)
+        for row_map in self.row_maps:
+            block = row_map(block)
         if sum(_bytes(kept) for kept in self._cache.values()) + _bytes(block) <= self.cache_bytes:
             self._cache[group] = block
         return block

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from sclandmarks.errors import ParamsError
 from sclandmarks.learn.task import Hooks, Task
-from sclandmarks.matrix import Batches
+from sclandmarks.matrix import Batches, RowMap
 from sclandmarks.predict.base import Fitted
 from sclandmarks.predict.modules import ByOwnTotal, OwnTotal
 
@@ -84,13 +84,21 @@ class OwnTotals:
         """Genes of every block."""
         return self.whole.n_genes
 
+    def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Return a block of the other batches with the panel's values normalised."""
+        return self.panel.normalised(block, self.typical)
+
     def epoch(self, epoch: int) -> Iterator[sparse.csr_matrix]:
         """Yield every cell once, in the order of that epoch."""
-        return (self.panel.normalised(block, self.typical) for block in self.whole.epoch(epoch))
+        return map(self, self.whole.epoch(epoch))
 
     def in_order(self) -> Iterator[sparse.csr_matrix]:
         """Yield every cell once, in the order of the file."""
-        return (self.panel.normalised(block, self.typical) for block in self.whole.in_order())
+        return map(self, self.whole.in_order())
+
+    def mapped(self, rows: RowMap) -> Batches:
+        """Return the same cells in the same batches, each normalised, then mapped."""
+        return self.whole.mapped(self).mapped(rows)
 
 
 def by_own_total(fit: Fit) -> Fit:

@@ -132,6 +132,13 @@ def test_mapped_batches_are_the_same_cells(folder: Path, cache_bytes: int) -> No
     assert next(whole.in_order()).shape[1] == 4
 
 
+def test_maps_follow_each_other(folder: Path) -> None:
+    """The second is given what the first makes."""
+    twice = batches(folder).mapped(First()).mapped(First())
+    assert twice.n_genes == 2
+    assert rows_of(twice.epoch(2)) == rows_of(batches(folder).epoch(2))
+
+
 def test_a_mapped_file_without_wanted_rows_in_a_group(folder: Path) -> None:
     """Blocks without a row are mapped too: all have the columns of the map."""
     mapped = batches(folder, np.array([1, 100])).mapped(First())

@@ -151,6 +151,24 @@ def test_batches_keep_their_size_and_order(planted) -> None:
             np.testing.assert_array_equal(block.toarray()[:, ~is_panel_G], other.toarray()[:, ~is_panel_G])
 
 
+def test_mapped_batches_are_normalised_first(planted) -> None:
+    """What a map is given are the cells as `epoch` yields them."""
+
+    class Half:
+        n_genes = 40
+
+        def __call__(self, block: sparse.csr_matrix) -> sparse.csr_matrix:
+            return block[:, :40]
+
+    panel = Panel(np.isin(np.arange(80), planted.positions), LN10)
+    own = OwnTotals(MemoryBatches(planted.values[:50], 16, seed=3), panel, 100.0)
+    mapped = own.mapped(Half())
+    assert (mapped.n_cells, mapped.n_genes) == (50, 40)
+    for found, want in ((mapped.in_order(), own.in_order()), (mapped.epoch(2), own.epoch(2))):
+        for block, other in zip(found, want, strict=True):
+            np.testing.assert_array_equal(block.toarray(), other.toarray()[:, :40])
+
+
 def test_without_the_setting_the_predictor_is_called_as_it_is(planted) -> None:
     """The very result, bit for bit; predictors without a panel have no such setting."""
     task = task_of(planted, log_base=None)
