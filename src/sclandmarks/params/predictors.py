@@ -154,7 +154,7 @@ class DGexPredictor(TrainingParams, LogPanel):
 
 
 class NetworkPredictor(TrainingParams, KernelParams):
-    """Ours: a low-rank linear path and members that add what bends, see `predict.residual`."""
+    """Ours: a low-rank linear path and members that add what bends, see `predict.network`."""
 
     method: Literal["network"]
     members: Positive
