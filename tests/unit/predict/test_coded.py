@@ -33,6 +33,7 @@ SETTINGS = NetworkPredictor(
     patience=4,
     max_cells=200,
     max_rank=8,
+    axes=5,
     bandwidth=1.8,
     folds=0,
     seed=0,

@@ -32,8 +32,8 @@ SETTINGS = NetworkPredictor(
     patience=1,
     max_cells=100,
     max_rank=4,
-    bandwidth=1.8,
     axes=5,
+    bandwidth=1.8,
     folds=0,
     seed=0,
 )
