@@ -82,11 +82,14 @@ def main() -> None:
     if "run" in wanted:
         run(arguments, python)
     if "predict" in wanted:
+        from peers import levels, predictors
         from peers.judge import open_arena
-        from peers.predictors import run_all
 
         for dataset in arguments.datasets:
-            run_all(Setup(python, arguments.limit), open_arena(arguments.work / dataset), arguments.predictors)
+            arena = open_arena(arguments.work / dataset)
+            predictors.run_all(Setup(python, arguments.limit), arena, arguments.predictors)
+            if levels.PREDICTOR in (arguments.predictors or [levels.PREDICTOR]):
+                levels.run_all(arena)
     if "summary" in wanted:
         from peers.summary import summarise
 

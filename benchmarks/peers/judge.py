@@ -201,4 +201,5 @@ def reaching(arena: Arena, dataset: str) -> Iterator[Row]:
         fits = fit(arena, name, order, CURVE)
         curve = [captured(one.score_prefix(fits[n], order)[COMMON], arena.weights_NC) for n in CURVE]
         crossing = cross(list(CURVE), curve, level, CONFIDENCE)
-        yield {"dataset": dataset, "panel": name, "n_l1000": len(l1000), "l1000": level.value, **crossing._asdict()}
+        about = {"dataset": dataset, "panel": name, "predictor": "reduced_rank", "n_l1000": len(l1000)}
+        yield about | {"l1000": level.value, **crossing._asdict()}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from peers import figure, predictors, words
+from peers import figure, levels, predictors, words
 from peers.judge import open_arena, reaching, rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ def summarise(work: Path, datasets: Sequence[str], sizes: Sequence[int]) -> None
         arena = open_arena(work / dataset)
         for size in sizes:
             judged += list(rows(arena, dataset, size))
-        reached += list(reaching(arena, dataset))
+        reached += [*reaching(arena, dataset), *levels.rows(arena, dataset)]
         predicted += list(predictors.rows(arena, dataset))
         print(f"{dataset}: judged", flush=True)
     table, reach, guesses = (pl.DataFrame(part, infer_schema_length=None) for part in (judged, reached, predicted))

@@ -105,6 +105,34 @@ def test_few_of_ours_reach_a_poor_l1000(judge: Any, ran: Path, keep_result: Any)
     assert row["reached"] == 1
 
 
+def test_few_of_ours_reach_a_poor_l1000_by_another_predictor(
+    judge: Any, ran: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = import_module("peers.levels")
+    monkeypatch.setattr(levels, "SIZES", (2, 4, 6))
+    monkeypatch.setattr(levels, "PREDICTOR", "ridge")
+    arena = judge.open_arena(ran)
+    assert list(levels.rows(arena, "planted")) == []  # nothing has run
+    levels.run_all(arena)
+    (row,) = levels.rows(arena, "planted")
+    assert (row["panel"], row["predictor"], row["n_l1000"]) == ("greedy", "ridge", 7)
+    assert 2 <= row["value"] <= 6
+    files = {path: path.stat().st_mtime_ns for path in (ran / "results").glob("level-*")}
+    assert len(files) == 4
+    levels.run_all(arena)
+    assert {path: path.stat().st_mtime_ns for path in (ran / "results").glob("level-*")} == files
+
+
+def test_the_errors_of_a_level_are_those_of_the_fit(judge: Any, ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = import_module("peers.levels")
+    monkeypatch.setattr(levels, "PREDICTOR", "mean")
+    arena = judge.open_arena(ran)
+    targets = np.array([1, 3])
+    mean_T = arena.cohort.train.X_CG[:, targets].toarray().mean(0)
+    wanted_C = np.square(arena.cohort.test.X_CG[:, targets].toarray() - mean_T).sum(1)
+    np.testing.assert_allclose(levels.errors(arena, np.array([0, 2]), targets), wanted_C, rtol=1e-4)
+
+
 @pytest.fixture
 def table(judge: Any, ran: Path) -> pl.DataFrame:
     return pl.DataFrame(list(by_panel(judge, ran).values()), infer_schema_length=None)
