@@ -67,7 +67,8 @@ class CodedLearner(ResidualLearner):
 
         |y - b - c B|^2 = |c - w|^2 + |y - b|^2 - |w|^2, with w = (y - b) B',
 
-    and codes w of a cell's targets, found once (`Coding`), do for its targets in every step and every validation.
+    and codes w of a cell's targets, found once (`Coding`), do for its targets in every step, and in every validation
+    but of predictions that are bent above zero.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ class CodedLearner(ResidualLearner):
 
     def __init__(self, module: Network, task: Task, settings: NetworkPredictor) -> None:
         super().__init__(module, coded(task, coding_of(module, task)), settings)
+        self.whole = task
 
     def objective(self, x_BL: Tensor, y_BT: Tensor) -> Tensor:
         """Return the mean of the members' losses; y holds codes."""
@@ -88,11 +90,17 @@ class CodedLearner(ResidualLearner):
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Return the MSE on the held-back cells twice, as `loss` and as `mse` (dropout off)."""
-        total = 0.0
-        for x_BL, coded_BK in self.task.pairs(self.task.validation.in_order()):
-            total += float(self._mse(self.averaged.codes(x_BL).mean(0, keepdim=True), coded_BK)) * len(x_BL)
-        mse = total / self.task.validation.n_cells
+        bent = self.averaged.floor is not None
+        task, error = (self.whole, self._bent_mse) if bent else (self.task, self._plain_mse)
+        total = sum(float(error(x_BL, y_BT)) * len(x_BL) for x_BL, y_BT in task.pairs(task.validation.in_order()))
+        mse = total / task.validation.n_cells
         return {"loss": mse, "mse": mse}
+
+    def _bent_mse(self, x_BL: Tensor, y_BT: Tensor) -> Tensor:
+        return torch.nn.functional.mse_loss(self.averaged(x_BL), y_BT)
+
+    def _plain_mse(self, x_BL: Tensor, coded_BK: Tensor) -> Tensor:
+        return self._mse(self.averaged.codes(x_BL).mean(0, keepdim=True), coded_BK)
 
     def _mse(self, codes_EBR: Tensor, coded_BK: Tensor) -> Tensor:
         """Mean over members, cells and all targets."""
