@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+
+from sclandmarks.errors import ParamsError
 
 
 @click.command()
@@ -28,6 +31,23 @@ def predict(model: str, file: Path, out: Path) -> None:
 
     folder = Path(model) if (Path(model) / ABOUT).is_file() else paths.model(model)
     with plain_errors():
+        check_out(out, [file, folder])
         done = predict_file(folder, file, out, load_params().prepare)
     size = f"{done.n_cells:,} cells x {done.n_targets:,} genes"
     click.echo(f"{out}: {size}, from values normalised by {done.normalised_by}")
+
+
+def check_out(out: Path, read: Sequence[Path]) -> None:
+    """Refuse to write over a folder, or over what is read.
+
+    Raises
+    ------
+    ParamsError
+        If `out` is a folder, or is one of `read` or lies in it.
+    """
+    got = f"{out}, a folder" if out.is_dir() else ""
+    for path in read:
+        if out.resolve().is_relative_to(path.resolve()):
+            got = f"{out}, which is {path} or lies in it, and would be lost"
+    if got:
+        raise ParamsError("a file for --out that is apart from the counts and the model", got, "Choose another --out.")

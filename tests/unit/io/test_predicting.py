@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,21 @@ def test_the_command_says_what_it_normalised_by(
     failed = CliRunner().invoke(main, ["predict", "absent", str(file), "--out", "o.parquet"])
     assert failed.exit_code == 1
     assert not isinstance(failed.exception, SchemaError)
+
+
+@pytest.mark.parametrize("out", ["assay.csv", "link.csv", "models/own/model.json", "models", "."])
+def test_what_is_read_is_never_written_over(
+    out: str, models: Path, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counts and model stay as they are, and a folder is no file."""
+    params = (Path(__file__).parents[3] / "params.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    paths.PARAMS.write_text(params)
+    shutil.copytree(models, paths.MODELS)
+    file = write(SYMBOLS)
+    Path("link.csv").symlink_to(file)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = CliRunner().invoke(main, ["predict", "own", str(file), "--out", out])
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "error: expected a file for --out" in result.output
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
