@@ -80,7 +80,7 @@ class Link(NamedTuple):
         Between places the rate is interpolated, beyond the last one it goes on straight.
         """
         width = self.rate_KU.shape[1]
-        place_BT = (u_BT / self.step).to(torch.int32).clamp_(max=width - 1)
+        place_BT = (u_BT / self.step).clamp_(max=width - 1).to(torch.int32).clamp_(min=0)  # of NaN: 0
         flat = (place_BT + (row_T * width).to(torch.int32)).view(-1)
         slope_BT = self.slope_KU.view(-1).index_select(0, flat).view_as(u_BT)
         rate_BT = self.rate_KU.view(-1).index_select(0, flat).view_as(u_BT)

@@ -121,3 +121,13 @@ def test_the_likelihood_of_sizes_is_that_of_scipy() -> None:
         want.append(torch.from_numpy(law.logpmf(n_BT.numpy())).sum(0))
     for (a, b), (c, d) in zip(pairwise(got), pairwise(want), strict=True):
         torch.testing.assert_close(b - a, d - c, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("output", [math.nan, math.inf, 1e12])
+def test_outputs_that_diverge_give_a_loss_that_says_so(output: float) -> None:
+    """Training ends with its own error, not with a place outside the tables."""
+    u_EBT = torch.full((1, 2, 3), output, dtype=torch.float64)
+    row_T = torch.zeros(3, dtype=torch.int64)
+    n_BT, depth_B1 = torch.ones(2, 3).double(), torch.ones(2, 1).double()
+    loss = count_loss(u_EBT, torch.full((3,), 0.1).double(), n_BT, depth_B1, link_of((math.inf,)), row_T)
+    assert not math.isfinite(float(loss)) or float(loss) > 1e12
