@@ -18,6 +18,7 @@ from sclandmarks import paths
 from sclandmarks.evaluate.studies.cohort import Cohort, choose
 from sclandmarks.evaluate.studies.crossing import crossings
 from sclandmarks.genes import measured_landmarks
+from sclandmarks.io.learning import batch_order
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.learn.task import Hooks, Task
 from sclandmarks.matrix import IntArray, MemoryBatches, gene_positions
@@ -31,7 +32,7 @@ LARGEST = 300
 def explained(cohort: Cohort, panel: IntArray, targets: IntArray, name: str) -> float:
     """Part of the variance of the targets in the judging cells that a panel explains by a predictor."""
     settings = load_params(paths.PARAMS).predictors[name]
-    train, held_back = (MemoryBatches(part.X_CG, 256, getattr(settings, "seed", 0)) for part in cohort[:2])
+    train, held_back = (MemoryBatches(part.X_CG, *batch_order(settings)) for part in cohort[:2])
     task = Task(train, held_back, torch.from_numpy(panel), torch.from_numpy(targets))
     module = PREDICTORS[settings.method](task, settings, Hooks()).module
     values_CG = cohort.test.X_CG.toarray()

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from peers.judge import CONFIDENCE, CURVE, Arena, Row, digest, left, results
+from peers.predictors import predict_ours
 from peers.register import BASELINE, L1000
 from sclandmarks import paths
 from sclandmarks.evaluate.studies.crossing import cross
 from sclandmarks.evaluate.studies.judge import COMMON, Judge
 from sclandmarks.evaluate.studies.scores import Resampled, captured
-from sclandmarks.learn.task import Hooks, Task
-from sclandmarks.matrix import IntArray, MemoryBatches
+from sclandmarks.io.atomic import write_text
+from sclandmarks.matrix import IntArray
 from sclandmarks.moments import gene_means
 from sclandmarks.params import load_params
-from sclandmarks.predict import PREDICTORS
 
 PREDICTOR = "kernel"
 SIZES = (20, 25, 30, 35, 40, 50, 60, 80, 100)
@@ -44,17 +44,9 @@ def kept(arena: Arena, panel: IntArray, targets: IntArray) -> Path:
 
 def errors(arena: Arena, panel: IntArray, targets: IntArray) -> list[float]:
     """Squared error of every test cell on the targets, predicted from the panel."""
-    params = load_params(arena.folder / paths.PARAMS)
-    settings = params.predictors[PREDICTOR]
-    train, held_back = (MemoryBatches(part.X_CG, 256, getattr(settings, "seed", 0)) for part in arena.cohort[:2])
-    genes = torch.from_numpy(panel), torch.from_numpy(targets)
-    module = PREDICTORS[settings.method](
-        Task(train, held_back, *genes, log_base=params.prepare.log_base), settings, Hooks()
-    ).module
-    test_CG = arena.cohort.test.X_CG
-    with torch.no_grad():
-        predicted_CT = module(torch.from_numpy(test_CG[:, panel].toarray())).numpy()
-    sse_C: list[float] = np.square(predicted_CT - test_CG[:, targets].toarray()).sum(1, dtype=np.float64).tolist()
+    predicted_CT, _ = predict_ours(arena, panel, PREDICTOR, targets)
+    test_CT = arena.cohort.test.X_CG[:, targets].toarray()
+    sse_C: list[float] = np.square(predicted_CT - test_CT).sum(1, dtype=np.float64).tolist()
     return sse_C
 
 
@@ -66,9 +58,7 @@ def run_all(arena: Arena) -> None:
     targets = np.flatnonzero(left(arena.cohort.train.n_genes, orders))
     for panel in (l1000, *(order[:size] for size in SIZES)):
         if not (path := kept(arena, panel, targets)).exists():
-            aside = path.with_suffix(".aside")
-            aside.write_text(json.dumps(errors(arena, panel, targets)))
-            aside.replace(path)
+            write_text(path, json.dumps(errors(arena, panel, targets)))
             print(f"{arena.folder.name} {PREDICTOR} from {len(panel)} genes", flush=True)
 
 

@@ -21,6 +21,8 @@ from sclandmarks import paths
 from sclandmarks.evaluate.studies.judge import COMMON, Judge
 from sclandmarks.evaluate.studies.prefix import BLOCK
 from sclandmarks.evaluate.studies.scores import Resampled, Score, captured, minus
+from sclandmarks.io.atomic import write_text
+from sclandmarks.io.learning import batch_order
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import IntArray, MemoryBatches
 from sclandmarks.moments import gene_means
@@ -48,14 +50,14 @@ def predict_theirs(setup: Setup, arena: Arena, places: IntArray, name: str) -> t
     return parts["predicted_CT"] / scale, {"status": "ok", "seconds": seconds, "cpu": cpu, "peak_mib": peak_mib}
 
 
-def predict_ours(arena: Arena, places: IntArray, name: str) -> tuple[Any, Row]:
-    """Predictions by a predictor of ours with the settings of params.yaml."""
+def predict_ours(arena: Arena, places: IntArray, name: str, targets: IntArray | None = None) -> tuple[Any, Row]:
+    """Predictions by a predictor of ours with the settings of params.yaml; without `targets` of all other genes."""
     params = load_params(arena.folder / paths.PARAMS)
     settings = params.predictors[name]
-    batch, seed = getattr(settings, "batch_size", 256), getattr(settings, "seed", 0)
-    train, held_back = (MemoryBatches(matrix.X_CG, batch, seed) for matrix in arena.cohort[:2])
-    genes = split_genes(train.n_genes, places.tolist())
-    task = Task(train, held_back, *genes, log_base=params.prepare.log_base)
+    train, held_back = (MemoryBatches(matrix.X_CG, *batch_order(settings)) for matrix in arena.cohort[:2])
+    inputs, others = split_genes(train.n_genes, places.tolist())
+    outputs = others if targets is None else torch.from_numpy(targets)
+    task = Task(train, held_back, inputs, outputs, log_base=params.prepare.log_base)
     began, before = time.perf_counter(), used()
     module = PREDICTORS[settings.method](task, settings, Hooks()).module
     costs = {"status": "ok", "seconds": time.perf_counter() - began, "cpu": used() - before}
@@ -102,9 +104,7 @@ def run_all(setup: Setup, arena: Arena, names: Sequence[str] | None = None) -> N
             found = predict_theirs(setup, arena, places, name) if theirs else predict_ours(arena, places, name)
             predicted_CT, row = found
             row["sse_C"] = None if predicted_CT is None else score(arena, places, predicted_CT).sse_C.tolist()
-            aside = path.with_suffix(".aside")
-            aside.write_text(json.dumps(row))
-            aside.replace(path)
+            write_text(path, json.dumps(row))
             print(f"{arena.folder.name} {name} from {panel}: {row['status']} {row.get('seconds', 0):.1f} s", flush=True)
 
 
