@@ -19,14 +19,17 @@ setup:
 	@$(PYTHON) tools/setup_venv.py
 
 repro: setup
+	@sclandmarks mend
 	dvc repro
 	@sclandmarks where
 
 studies: setup
+	@sclandmarks mend
 	dvc repro studies/dvc.yaml
 	@echo reports/studies.html
 
 tune: setup
+	@sclandmarks mend
 	dvc repro tuning/dvc.yaml
 	@echo reports/tuning.html
 

@@ -30,6 +30,17 @@ def flush_or_die(path):
 atomic._flush = flush_or_die
 checkpoints.FileCheckpoint.__init__.__defaults__ = (0.1,)
 """
+# A dvc that is killed while it writes dvc.lock, with nothing of it on the disk yet.
+TEAR = """
+import os, signal
+from dvc.utils.serialize import _common
+
+def tear(path, data, dumper, fs=None, **arguments):
+    open(path, "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+_common._dump_data = tear
+"""
 PATIENCE = 60
 
 
@@ -112,6 +123,19 @@ def die(project: Project, hooks: str, writes: int, *stage: str) -> None:
     assert len(project.parts()) == 1
 
 
+def test_a_dvc_killed_while_it_writes_its_lock_can_be_mended(fresh: Project, done: Project, tmp_path: Path) -> None:
+    project = fresh.copy(tmp_path / "project")
+    project.dvc("repro", "split")
+    (tmp_path / "sitecustomize.py").write_text(TEAR)
+    project.run("dvc", "repro", "prepare", fine=False, PYTHONPATH=str(tmp_path))
+    (project.root / ".dvc" / "tmp" / "rwlock").write_text('{"write": {')
+    assert not project.run("dvc", "status", fine=False).stdout.startswith("Data and pipelines are up to date")
+    assert "dvc.lock was torn" in project.run("sclandmarks", "mend").stdout
+    output = project.dvc("repro", "prepare")
+    assert "Running stage 'split'" not in output  # from the cache; ingest keeps what is there, and so runs again
+    assert hashes(project, *STAGES) == hashes(done, *STAGES)
+
+
 def test_a_repro_killed_at_any_moment_can_be_repeated(done: Project, fresh: Project, tmp_path: Path) -> None:
     project = fresh.copy(tmp_path / "project")
     rng = random.Random(0)
@@ -121,6 +145,7 @@ def test_a_repro_killed_at_any_moment_can_be_repeated(done: Project, fresh: Proj
                 if line.startswith(f"Running stage '{stage}'"):
                     break
             time.sleep(rng.uniform(0.1, 1.6))
+        project.run("sclandmarks", "mend")
     project.dvc("repro", "prepare")
     assert hashes(project, *STAGES) == hashes(done, *STAGES)
     assert not [path for path in project.parts() if path.is_relative_to(project.root / "data")]

@@ -6,7 +6,7 @@ import click
 
 from sclandmarks import __version__
 from sclandmarks.cli.counts import ingest, inspect
-from sclandmarks.cli.house import datasets, doctor, ui, where
+from sclandmarks.cli.house import datasets, doctor, mend, ui, where
 from sclandmarks.cli.predict import predict
 from sclandmarks.cli.tune import tune
 from sclandmarks.cli.tune_pages import dashboard, export, serve
@@ -21,7 +21,7 @@ def main() -> None:
     """
 
 
-for command in (where, ui, datasets, doctor, inspect, ingest, predict, tune):
+for command in (where, ui, datasets, doctor, mend, inspect, ingest, predict, tune):
     main.add_command(command)
 for command in (export, dashboard, serve):
     tune.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -56,6 +57,17 @@ def datasets() -> None:
     with plain_errors():
         for name, entry in load_registry().items():
             click.echo(f"{name:12} {entry.title}: {entry.tissue}, {entry.organism}. {entry.citation}")
+
+
+@click.command()
+def mend() -> None:
+    """Mend the files of DVC that a killed `dvc` leaves torn, so that it runs again; `make` does this first."""
+    from sclandmarks.runtime.logs import plain_errors
+    from sclandmarks.tracking.mend import mend as mended
+
+    with plain_errors():
+        for line in mended(Path.cwd()):
+            click.echo(line)
 
 
 @click.command()

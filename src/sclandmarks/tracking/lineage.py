@@ -14,7 +14,7 @@ import yaml
 GIT_SECONDS = 10
 
 _log = logging.getLogger(__name__)
-_SAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads dvc.lock ten times faster
+SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads dvc.lock ten times faster
 
 
 def root() -> Path:
@@ -33,15 +33,16 @@ def git_tags(folder: Path) -> dict[str, str]:
 
     Dirty means that a tracked file differs from the commit, dvc.lock aside: `dvc repro` itself rewrites that one.
     """
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    commit = git(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return {}
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
+    changes = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
     tags = {"git.commit": commit, "mlflow.source.git.commit": commit}
     return tags if changes is None else tags | {"git.dirty": "true" if changes else "false"}
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
+    """Answer of a git command at `folder`, without blanks around it; None where there is none."""
     command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=GIT_SECONDS, check=True)
@@ -89,7 +90,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def _locked_outs(lock: Path) -> dict[str, str]:
     try:
-        content = yaml.load(lock.read_text(encoding="utf-8"), Loader=_SAFE)  # noqa: S506 (safe, both)
+        content = yaml.load(lock.read_text(encoding="utf-8"), Loader=SAFE_LOADER)  # noqa: S506 (safe, both)
     except (OSError, ValueError, yaml.YAMLError) as error:
         _log.debug("no hashes from %s: %s", lock, error)
         return {}
