@@ -35,7 +35,7 @@ def postgres_workers(root: Path) -> Fault | None:
     if find_postgres()[0] is None:
         return None
     with server() as started:
-        fault = fault_table.kill_workers(root, 20, 60, 3, started.url, longest=0.3, how="begun")
+        fault = fault_table.kill_workers(root, 20, 60, 3, started.url, longest=0.3)
     return fault._replace(name="worker killed, on PostgreSQL")
 
 

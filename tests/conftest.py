@@ -1,4 +1,7 @@
-"""What all tests share: small matrices, a planted data set, hypothesis without a clock."""
+"""What all tests share: small matrices, a planted data set, and that no chance or clock decides.
+
+Hypothesis draws the same examples in every run. `pytest --hypothesis-profile=search` draws others, and more of them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from scipy import sparse
 
 from sclandmarks import schema
@@ -16,7 +19,11 @@ from sclandmarks.matrix import ExpressionMatrix, IntArray
 
 MatrixMaker = Callable[..., ExpressionMatrix]
 
-settings.register_profile("sclandmarks", deadline=None, max_examples=60, print_blob=True)
+settings.register_profile(
+    "sclandmarks", deadline=None, max_examples=60, print_blob=True, derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.register_profile("search", settings.get_profile("sclandmarks"), derandomize=False, max_examples=1000)
 settings.load_profile("sclandmarks")
 
 

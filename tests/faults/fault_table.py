@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from postgres_server import Server
-from quick_study import more, quick_plan
+from quick_study import go_file, more, quick_plan
 from study_audit import Audit, audit
 
 from sclandmarks.tune.identity import is_alive
@@ -27,7 +27,7 @@ from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.study import read_study
 
 HERE = Path(__file__).parent
-END = 120.0  # seconds after which a process of a test has failed
+END = 600.0  # seconds after which a process of a test has failed; none takes a tenth of it
 
 
 class Fault(NamedTuple):
@@ -40,19 +40,23 @@ class Fault(NamedTuple):
 
 
 def kill_workers(
-    root: Path, kills: int, trials: int, seed: int, storage: str | None = None, longest: float = 0.15, how: str = ""
+    root: Path, kills: int, trials: int, seed: int, storage: str | None = None, longest: float = 0.15
 ) -> Fault:
-    """Kill -9 of workers at random moments, at most `longest` seconds apart."""
+    """Kill -9 of workers at random moments, each at most `longest` seconds after a trial has begun."""
     plan = quick_plan(root, trials, storage=storage, max_retries=99)
-    end = run("nursery.py", plan, kills, seed, longest, how, quick={"seconds": 0.03})
+    end = run("nursery.py", plan, kills, seed, longest, quick={"seconds": 0.03, "held": trials - plan.workers})
     return Fault("worker killed", json.loads(end.stdout)["killed"], plan, audit(plan))
 
 
 def kill_launcher(root: Path, kills: int, trials: int, seed: int, longest: float = 0.5) -> Fault:
-    """Kill -9 of the launcher at random moments; its workers must go with it, and the same command goes on."""
+    """Kill -9 of the launcher at random moments; its workers must go with it, and the same command goes on.
+
+    The last one is killed while trials run, which are held.
+    """
     plan, draw, killed = quick_plan(root, trials, max_retries=99), random.Random(seed), 0
     while killed < kills:
-        with start("quick_launch.py", plan, quick={"seconds": 0.1}) as launcher:
+        held = trials // 2 if killed + 1 < kills else 0
+        with start("quick_launch.py", plan, quick={"seconds": 0.1, "held": held}) as launcher:
             wait_until(lambda: is_at_work(plan) or launcher.poll() is not None)
             time.sleep(draw.uniform(0.0, longest))
             if launcher.poll() is not None:
@@ -65,15 +69,18 @@ def kill_launcher(root: Path, kills: int, trials: int, seed: int, longest: float
 
 
 def kill_recording_launcher(root: Path, kills: int, trials: int, seed: int) -> Fault:
-    """Kill -9 of the launcher, which records trials as runs; at the end runs and trials must agree one by one."""
+    """Kill -9 of the launcher, which records trials as runs; at the end runs and trials must agree one by one.
+
+    It is killed when a trial has ended and another is held.
+    """
     plan, draw = quick_plan(root, trials, max_retries=99), random.Random(seed)
     where = f"sqlite:///{root / 'runs.db'}"
     os.environ["RECORD"] = where
     try:
         for _ in range(kills):
-            with start("quick_launch.py", plan, quick={"seconds": 1.0}, cwd=root) as launcher:
-                goal = len(_ended(plan)) + 1
-                wait_until(lambda goal=goal: len(_ended(plan)) >= goal, END)
+            goal, held = len(_noted(plan, "ended.txt")) + 1, len(_trials(plan)) + plan.workers
+            with start("quick_launch.py", plan, quick={"seconds": 1.0, "held": held}, cwd=root) as launcher:
+                wait_until(lambda goal=goal, held=held: _is_at(plan, goal, held) or launcher.poll() is not None)
                 time.sleep(draw.uniform(0.0, 2.0))
                 launcher.kill()
         run("quick_launch.py", plan, cwd=root)
@@ -98,16 +105,18 @@ def disagreement(plan: Plan, where: str) -> list[str]:
 def kill_postgres(root: Path, server: Server, kills: int, trials: int, pause: float = 1.0) -> Fault:
     """Kill -9 of PostgreSQL under running workers, which wait until it is back."""
     plan, killed = quick_plan(root, trials, storage=server.url), 0
-    with start("nursery.py", plan, 0, 0, 1.0, quick={"seconds": 0.05}) as workers:
-        for _ in range(kills):
-            goal = len(_ended(plan)) + 1
-            wait_until(lambda goal=goal: len(_ended(plan)) >= goal or workers.poll() is not None)
+    held = trials - plan.workers
+    with start("nursery.py", plan, 0, 0, 1.0, quick={"seconds": 0.05, "held": held}) as workers:
+        for turn in range(kills):
+            goal = held * (turn + 1) // (kills + 1)
+            wait_until(lambda goal=goal: len(_noted(plan, "ended.txt")) >= goal or workers.poll() is not None)
             if workers.poll() is not None:
                 break
             server.kill()
             killed += 1
             time.sleep(pause)
             server.start()
+        go_file(plan).touch()
         _finish(workers)
     return Fault("PostgreSQL killed and started", killed, plan, audit(plan))
 
@@ -169,7 +178,7 @@ def launch_twice(root: Path, trials: int, times: int) -> Fault:
 
 def bad_trials(root: Path, trials: int) -> Fault:
     """Trials that return NaN, raise, and never end."""
-    plan = quick_plan(root, trials, trial_timeout=3.0)
+    plan = quick_plan(root, trials, trial_timeout=6.0)
     faults = {"1": "nan", "2": "raise", "3": "hang", "5": "hang", "6": "nan", "7": "raise"}
     run("quick_launch.py", plan, quick={"faults": faults})
     return Fault("NaN, raises, never ends", len(faults), plan, audit(plan))
@@ -179,7 +188,7 @@ def stop_launcher(root: Path, times: int, trials: int) -> Fault:
     """Stop a launcher by SIGINT or SIGTERM in the middle of trials, which lose no attempt."""
     plan = quick_plan(root, trials, max_retries=0)
     for turn in range(times):
-        with start("quick_launch.py", plan, quick={"seconds": 0.3}) as launcher:
+        with start("quick_launch.py", plan, quick={"held": 0}) as launcher:
             wait_until(lambda: is_at_work(plan) or launcher.poll() is not None)
             time.sleep(0.1)
             launcher.send_signal(signal.SIGTERM if turn % 2 else signal.SIGINT)
@@ -225,7 +234,7 @@ def run(script: str, plan: Plan, *arguments: object, **how: Any) -> subprocess.C
     return subprocess.CompletedProcess(process.args, 0, out, told)
 
 
-def wait_until(holds: Callable[[], bool], longest: float = 30.0) -> None:
+def wait_until(holds: Callable[[], bool], longest: float = END) -> None:
     """Look again and again until something holds."""
     begin = time.monotonic()
     while not holds():
@@ -251,6 +260,12 @@ def _trials(plan: Plan) -> list[Any]:
         return []
 
 
-def _ended(plan: Plan) -> list[str]:
-    file = plan.trial_folder / "ended.txt"
+def _is_at(plan: Plan, ended: int, held: int) -> bool:
+    """Whether so many trials have ended, and one is held."""
+    is_held = any(int(line.split()[0]) >= held for line in _noted(plan, "begun.txt"))
+    return is_held and len(_noted(plan, "ended.txt")) >= ended
+
+
+def _noted(plan: Plan, name: str) -> list[str]:
+    file = plan.trial_folder / name
     return file.read_text().splitlines() if file.exists() else []

@@ -1,7 +1,7 @@
 """Run as a script: workers forked from one process and killed at random.
 
-`nursery.py PLAN.json KILLS SEED LONGEST [begun]`: KILLS of them, one after at most LONGEST seconds; with `begun` only
-after another trial has begun, where workers take long to start.
+`nursery.py PLAN.json KILLS SEED LONGEST`: KILLS of them, one at most LONGEST seconds after another trial has begun.
+Then trials that are held may go on.
 
 A forked worker costs milliseconds, a started one a second; the process that is killed does the same. Prints as JSON
 how many were killed; those that had a trial are told apart from those between two.
@@ -19,20 +19,19 @@ import traceback
 from pathlib import Path
 
 from quick_launch import QUICK_TIMING
-from quick_study import open_quick
+from quick_study import go_file, open_quick
 
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.worker import run_worker
 
 
-def main(file: str, kills: int, seed: int, longest: float, begun: bool = False) -> None:
+def main(file: str, kills: int, seed: int, longest: float) -> None:
     """Keep the plan's workers alive, kill one every now and then, until the study is over."""
     plan, draw, killed = Plan.from_json(Path(file).read_text()), random.Random(seed), 0
     children = {_fork(plan) for _ in range(plan.workers)}
     while children:
         if killed < kills:
-            if begun:
-                _wait_for_one_more(plan)
+            _wait_for_one_more(plan)
             time.sleep(draw.uniform(0.0, longest))
             victim = draw.choice(sorted(children))
             os.kill(victim, signal.SIGKILL)
@@ -41,6 +40,8 @@ def main(file: str, kills: int, seed: int, longest: float, begun: bool = False) 
         if os.WIFSIGNALED(status):
             killed += 1
             children.add(_fork(plan))
+            if killed == kills:
+                go_file(plan).touch()
         elif status:
             raise SystemExit(f"a worker ended with status {status}")
     print(json.dumps({"killed": killed}))
@@ -68,4 +69,4 @@ def _fork(plan: Plan) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), "begun" in sys.argv[5:])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

@@ -36,7 +36,7 @@ class Server:
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         self.binaries, self.data = binaries, folder / "data"
-        self.port = _free_port()
+        self.place, self.port = _reserve()
         self.process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
             shutil.chown(folder, "nobody")
@@ -69,7 +69,7 @@ class Server:
                     "fsync=on", "max_connections=60"]  # fmt: skip
         flags = [part for setting in settings for part in ("-c", setting)]
         command = self._as_nobody([str(self.binaries / "postgres"), "-D", str(self.data), *flags])
-        for _ in range(50):  # after a kill, its children need a moment to go
+        for _ in range(600):  # after a kill, its children need a moment to go
             with (self.data.parent / "log").open("ab") as log:
                 self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.data.parent)
             while self.process.poll() is None:
@@ -111,11 +111,14 @@ def server() -> Iterator[Server]:
         yield started
     finally:
         started.kill()
+        started.place.close()
         time.sleep(0.2)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _reserve() -> tuple[socket.socket, int]:
+    """A port that the system gives to nobody else while the socket, which does not listen, is open."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, which then may have it beside this
+    place.bind(("127.0.0.1", 0))
+    return place, int(place.getsockname()[1])

@@ -7,6 +7,7 @@ workers get to stop.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ QUICK_TIMING = Timing(beat=0.2, grace=1.5, poll=0.02, patience=60.0, record=0.2,
 
 def main(file: str, timeout: str | None = None) -> None:
     """Run the plan of a file."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background ignores it
     plan = Plan.from_json(Path(file).read_text())
     slots = [Slot(index) for index in range(plan.workers)]
     timing = replace(QUICK_TIMING, stop=float(os.environ.get("STOP", QUICK_TIMING.stop)))

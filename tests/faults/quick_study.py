@@ -24,17 +24,27 @@ class Quick:
     """Values from the settings alone.
 
     `faults` maps the number of a trial to what befalls it: nan, raise, hang, memory, memory once, full, report.
+    Trials from the number `held` on wait until there is a file `go`, so that a study cannot end before.
     """
 
     directions = ("minimize",)
 
-    def __init__(self, seconds: float = 0.0, faults: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        faults: Mapping[str, str] | None = None,
+        held: float = float("inf"),
+        go: Path = Path("go"),
+    ) -> None:
         self.seconds, self.faults, self.met = seconds, faults or {}, 0
+        self.held, self.go = held, go
 
     def __call__(self, settings: Mapping[str, Any], report: Callable[[int, float], None], folder: Path) -> Outcome:
         number = folder.name.strip(".").removesuffix(".part")
         _note(folder.parent / "begun.txt", number)
         time.sleep(self.seconds)
+        while int(number) >= self.held and not self.go.exists():
+            time.sleep(0.01)
         if (fault := self.faults.get(number, self.faults.get("*"))) is not None:
             FAULTS[fault](self, settings, report)
         value = float("nan") if fault == "nan" else (settings["width"] - 8) ** 2 + settings["dropout"]
@@ -135,12 +145,17 @@ def more(plan: Plan, **changes: Any) -> Plan:
     return dataclasses.replace(plan, **changes)
 
 
-def open_quick(_: Plan) -> Quick:
+def go_file(plan: Plan) -> Path:
+    """What trials that are held wait for."""
+    return Path(plan.folder) / "go"
+
+
+def open_quick(plan: Plan) -> Quick:
     """The objective as QUICK in the environment describes it, as JSON."""
     given = json.loads(os.environ.get("QUICK", "{}"))
     if given.pop("cannot start", False):
         raise ImportError("no module of that name")
-    return Quick(**given)
+    return Quick(**given, go=go_file(plan))
 
 
 if __name__ == "__main__":
