@@ -5,7 +5,11 @@ Hypothesis draws the same examples in every run. `pytest --hypothesis-profile=se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +42,32 @@ class Planted(NamedTuple):
     values: sparse.csr_matrix
     landmarks: list[str]
     positions: IntArray
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Chance that a test does not seed itself is the same whatever ran before it in this process."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
+
+
+@pytest.fixture
+def reserve_port() -> Iterator[Callable[[], int]]:
+    """Return ports of loopback that refuse connections, and that the system gives to nobody else during the test.
+
+    A server that asks for one by number may have it, as servers set SO_REUSEADDR.
+    """
+    with ExitStack() as places:
+
+        def reserve() -> int:
+            place = places.enter_context(socket.socket())
+            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            place.bind(("127.0.0.1", 0))
+            return int(place.getsockname()[1])
+
+        yield reserve
 
 
 @pytest.fixture(scope="session")

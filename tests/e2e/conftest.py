@@ -24,7 +24,7 @@ from filelock import FileLock
 from sclandmarks.genes import l1000_landmarks, retired_symbols
 
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 300  # no command of a test takes a tenth of it
+SECONDS = 1200  # no command of a test takes a tenth of it
 MADE_BY_DVC = ("dvc.lock", "studies/dvc.lock", "tuning/dvc.lock", "metrics/")
 LEFT_OUT = ("state", "tmp")  # tmp: of .dvc, locks and indices of another folder
 

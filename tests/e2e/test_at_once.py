@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 if TYPE_CHECKING:
     from conftest import Project
 
-SECONDS = 300
+SECONDS = 1200
 
 
 def test_two_repros_in_one_clone_corrupt_nothing(done: Project, fresh: Project, tmp_path: Path) -> None:
@@ -22,9 +22,9 @@ def test_two_repros_in_one_clone_corrupt_nothing(done: Project, fresh: Project, 
     goal = ("dvc", "repro", "select@random-0")
     with project.started(*goal) as one, project.started(*goal) as two:
         said = [process.communicate(timeout=SECONDS)[0] for process in (one, two)]
-    assert 0 in (one.returncode, two.returncode), said
-    for process, text in zip((one, two), said, strict=True):
-        assert process.returncode == 0 or any(word in text for word in ("lock", "busy", "is being")), text
+    for process, text in zip((one, two), said, strict=True):  # both may fail: DVC waits three seconds for its lock
+        errors = [line for line in text.splitlines() if line.startswith("ERROR")]
+        assert process.returncode == 0 or any("lock" in line or "is busy" in line for line in errors), text
     project.dvc(*goal[1:])
     assert "Data and pipelines are up to date." in project.dvc(*goal[1:])
     locked, want = (yaml.safe_load(one.lock())["stages"] for one in (project, done))

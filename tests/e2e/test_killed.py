@@ -13,9 +13,10 @@ import yaml
 if TYPE_CHECKING:
     from conftest import Project
 
-# Read by Python at its start: stages that die while they write, and checkpoints more often than every 10 s.
+# Read by Python at its start: stages that die while they write, and checkpoints more often than every 10 s, after the
+# first of which training may wait to be killed.
 HOOKS = """
-import os, signal
+import os, signal, time
 from sclandmarks.io import atomic, checkpoints
 
 left, flush = int(os.environ.get("WRITES_BEFORE_DEATH", "1000000")), atomic._flush
@@ -29,6 +30,14 @@ def flush_or_die(path):
 
 atomic._flush = flush_or_die
 checkpoints.FileCheckpoint.__init__.__defaults__ = (0.1,)
+save = checkpoints.FileCheckpoint.save
+
+def save_and_wait(checkpoint, state):
+    save(checkpoint, state)
+    while checkpoint.path.exists() and "WAIT_AT_CHECKPOINT" in os.environ:
+        time.sleep(1)
+
+checkpoints.FileCheckpoint.save = save_and_wait
 """
 # A dvc that is killed while it writes dvc.lock, with nothing of it on the disk yet.
 TEAR = """
@@ -41,7 +50,7 @@ def tear(path, data, dumper, fs=None, **arguments):
 
 _common._dump_data = tear
 """
-PATIENCE = 60
+PATIENCE = 1200
 
 
 @pytest.fixture
@@ -71,7 +80,8 @@ def test_a_network_killed_in_training_goes_on_and_ends_the_same(done: Project, h
     undisturbed.dvc("repro", "fit@l1000-network")
     project = done.copy(tmp_path / "killed", **long)
     checkpoints = project.root / "state/checkpoints"
-    with project.started("dvc", "repro", "fit@l1000-network", PYTHONPATH=f"{hooks}:{project.root}/src") as process:
+    hooked = {"PYTHONPATH": f"{hooks}:{project.root}/src", "WAIT_AT_CHECKPOINT": "1"}
+    with project.started("dvc", "repro", "fit@l1000-network", **hooked) as process:
         wait_for(lambda: process.poll() is not None or [*checkpoints.glob("*.pt")])
         assert process.poll() is None, process.stdout.read()
     assert [*checkpoints.glob("*.pt")]

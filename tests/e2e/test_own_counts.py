@@ -47,7 +47,7 @@ def environment() -> dict[str, str]:
 def run(root: Path) -> Run:
     def start(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [*COMMAND, *map(str, arguments)]
-        return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=600)
 
     return start
 
@@ -76,7 +76,7 @@ def test_a_file_is_inspected_and_taken_in(run: Run, root: Path, tmp_path: Path) 
     assert yaml.safe_load((root / "params.yaml").read_text())["data"]["datasets"] == ["mine"]
 
     stage = [sys.executable, "-P", str(REPOSITORY / "pipelines" / "ingest.py")]
-    again = subprocess.run(stage, cwd=root, env=environment(), capture_output=True, text=True, timeout=120)
+    again = subprocess.run(stage, cwd=root, env=environment(), capture_output=True, text=True, timeout=600)
     assert "mine is there already" in again.stderr, again.stderr
 
 
@@ -124,7 +124,7 @@ def test_two_at_once_lose_no_entry(root: Path, tmp_path: Path) -> None:
     started = [
         subprocess.Popen(command, cwd=root, env=environment(), stdout=subprocess.DEVNULL) for command in commands
     ]
-    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0, 0]
     assert set(names) <= set(load_registry())
     assert all(current(name) for name in names)
 
@@ -133,7 +133,7 @@ def test_two_at_once_lose_no_entry(root: Path, tmp_path: Path) -> None:
 def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path, how: signal.Signals) -> None:
     pipe = tmp_path / "slow.csv"
     pipe.write_text(COUNTS)
-    wait = "lambda *_: (print('reading', flush=True), time.sleep(60))"
+    wait = "lambda *_: (print('reading', flush=True), time.sleep(600))"
     slow = f"import time, sclandmarks.io.own.adopt as a\na.ingest = {wait}\n"
     heard = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it would be ignored
     command = [sys.executable, "-c", f"{heard}{slow}from sclandmarks.cli import main; main()", "ingest", str(pipe)]
@@ -142,7 +142,7 @@ def test_a_terminated_command_leaves_nothing(root: Path, tmp_path: Path, how: si
         assert process.stdout.readline() == b"reading\n"
         assert (root / "own" / "mine" / "slow.csv").is_file()
         process.send_signal(how)
-        for _ in range(600):
+        for _ in range(6000):
             if process.poll() is not None:
                 break
             time.sleep(0.1)
@@ -174,6 +174,6 @@ def test_an_address_becomes_a_data_set_or_leaves_nothing(run: Run, root: Path, t
     (tmp_path / "counts.csv").unlink()
     for stage in ("fetch", "ingest"):
         command = [sys.executable, "-P", str(REPOSITORY / "pipelines" / f"{stage}.py")]
-        again = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=120)
+        again = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=600)
         assert again.returncode == 0, again.stderr
     assert "web is there already" in again.stderr

@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple, cast
 import numpy as np
 
 MEMORY = 3 << 30
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 TICK_S = 0.02
 
 

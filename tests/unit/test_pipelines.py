@@ -318,7 +318,7 @@ def ignored(names: list[str]) -> set[str]:
     """Those of these paths that git ignores."""
     command = ["git", "check-ignore", "--no-index", "--stdin"]
     done = subprocess.run(
-        command, cwd=REPOSITORY, input="\n".join(names), capture_output=True, text=True, check=False, timeout=60
+        command, cwd=REPOSITORY, input="\n".join(names), capture_output=True, text=True, check=False, timeout=600
     )
     if done.returncode not in (0, 1):
         pytest.skip(f"not a git repository: {done.stderr}")

@@ -267,20 +267,20 @@ def says_something(process: subprocess.Popen[str], seconds: float) -> bool:
 @pytest.mark.skipif(os.name == "nt", reason="the lock is a POSIX one")
 def test_the_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
     with holding("1", tmp_path) as first:
-        assert says_something(first, 60)
+        assert says_something(first, 600)
         with holding("2", tmp_path) as second:
             assert not says_something(second, 0.5)
-            first.communicate("\n", timeout=60)
-            assert says_something(second, 60)
-            second.communicate("\n", timeout=60)
+            first.communicate("\n", timeout=600)
+            assert says_something(second, 600)
+            second.communicate("\n", timeout=600)
     assert (tmp_path / "order").read_text() == "12"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the lock is a POSIX one")
 def test_the_lock_of_a_killed_set_up_is_free(tmp_path: Path) -> None:
     with holding("1", tmp_path) as first:
-        assert says_something(first, 60)
+        assert says_something(first, 600)
     with holding("2", tmp_path) as second:
-        second.communicate("\n", timeout=60)
+        second.communicate("\n", timeout=600)
     assert second.returncode == 0
     assert (tmp_path / "order").read_text() == "2"

@@ -47,7 +47,7 @@ from sclandmarks.io.atomic import write_aside
 with write_aside(Path(sys.argv[1])) as aside:
     aside.write_text("half of the n")
     print("half", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -121,7 +121,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path, name: str) -> None:
     """A process that may not write more than 4 kB: old file, no file aside, OSError with the file's name."""
     path = tmp_path / name
     path.write_text("old", encoding="utf-8")
-    output, _ = python(FULL_DISK, path).communicate(timeout=60)
+    output, _ = python(FULL_DISK, path).communicate(timeout=600)
     assert output.strip() == f"OSError while writing {path}; nothing half-written was left there"
     assert path.read_text(encoding="utf-8") == "old"
     assert os.listdir(tmp_path) == [name]

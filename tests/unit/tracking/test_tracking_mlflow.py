@@ -8,7 +8,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,7 @@ def python(script: str, cwd: Path, **env: str) -> str:
     source = str(Path(__file__).parents[3] / "src")
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=cwd, env=os.environ | {"PYTHONPATH": source} | env,
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -280,8 +279,10 @@ def test_what_the_user_set_stays(client: MlflowClient, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("broken", ["folder", "garbage", "no folder"])
 def test_a_database_that_does_not_open_costs_a_warning(
-    broken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    broken: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
     path = tmp_path / "runs.db"
     if broken == "folder":
         path.mkdir()
@@ -290,9 +291,8 @@ def test_a_database_that_does_not_open_costs_a_warning(
     else:
         (tmp_path / "file").write_text("")
         path = tmp_path / "file/runs.db"
-    start = time.monotonic()
     settings = SETTINGS.model_copy(update={"uri": f"sqlite:///{path}"})
     with open_tracker(settings, "fit") as tracker, tracker.run("a") as run:
         run.log_metrics({"mse": 0.1})
-    assert time.monotonic() - start < 10
+    assert pauses == [], "MLflow by itself would try again for minutes"
     assert [record.levelno for record in caplog.records if record.name.startswith("sclandmarks")] == [logging.WARNING]

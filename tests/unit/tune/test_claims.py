@@ -143,7 +143,7 @@ def test_signs_of_life_are_written_while_a_trial_runs(room: Room) -> None:
     trial = claim(room, identify(0), Silence())
     assert trial is not None
     with beating(room, trial, every=0.01):
-        for _ in range(500):
+        for _ in range(6000):
             if trials(room)[0].user_attrs.get("beat", 0) >= 2:
                 break
             claims.time.sleep(0.01)

@@ -136,7 +136,7 @@ def test_a_killed_holder_leaves_no_lock_behind(tmp_path: Path) -> None:
     path, ready = tmp_path / "lock", multiprocessing.get_context("fork").Event()
     holder = multiprocessing.get_context("fork").Process(target=_hold, args=(path, ready))
     holder.start()
-    assert ready.wait(20)
+    assert ready.wait(300)
     assert holder.pid is not None
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import fault_table
@@ -117,16 +116,18 @@ def test_the_timeout_stops_workers_as_ctrl_c_does(tmp_path: Path, monkeypatch: p
 
 def test_a_second_ctrl_c_ends_workers_that_do_not_listen(tmp_path: Path) -> None:
     plan = quick_plan(tmp_path, trials=2)
-    with fault_table.start("quick_launch.py", plan, quick={"faults": {"*": "hang"}}, STOP="300") as launcher:
-        fault_table.wait_until(lambda: fault_table.is_at_work(plan))
-        for trial in read_study(plan).trials:
-            if worker := trial.user_attrs.get("worker"):
-                os.kill(worker["pid"], signal.SIGSTOP)  # it can neither listen nor leave
+    begun = plan.trial_folder / "begun.txt"
+    with fault_table.start("quick_launch.py", plan, quick={"faults": {"*": "hang"}}, STOP="3000") as launcher:
+        assert launcher.stderr is not None
+        fault_table.wait_until(lambda: begun.exists() and begun.read_text().count("\n") == 2)
+        for line in begun.read_text().splitlines():
+            os.kill(int(line.split()[1]), signal.SIGSTOP)  # it can neither listen nor leave
         launcher.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        while "stopping" not in (said := launcher.stderr.readline()):  # two signals at once would be one
+            assert said, "it has ended"
         assert launcher.poll() is None
         launcher.send_signal(signal.SIGINT)
-        out, told = launcher.communicate(timeout=60)
+        out, told = launcher.communicate(timeout=fault_table.END)
     assert out.strip() == "stopped", told
     assert not any(is_alive(trial.user_attrs.get("worker", {})) for trial in read_study(plan).trials)
     repeats = [trial for trial in read_study(plan).trials if "retry_of" in trial.user_attrs]
@@ -152,11 +153,12 @@ def test_signals_are_as_before_afterwards(tmp_path: Path) -> None:
 
 def test_a_closed_terminal_stops_it_unless_nohup_says_otherwise() -> None:
     heard: list[int] = []
-    with launcher_module.listening(lambda: heard.append(1)):
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert heard == [1]
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
     try:
+        with launcher_module.listening(lambda: heard.append(1)):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert heard == [1]
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with launcher_module.listening(lambda: heard.append(1)):
             os.kill(os.getpid(), signal.SIGHUP)
         assert heard == [1]
@@ -176,7 +178,7 @@ def test_workers_get_the_environment_of_their_slot_and_no_password_in_a_file(tmp
     worker = launcher_module.Worker(
         given, Path(plan.folder) / "plan.json", Slot(0, env={"SPY": "1"}), spy, QUICK_TIMING
     )
-    worker.process.wait(20)
+    worker.process.wait(fault_table.END)
     environment = json.loads(seen.read_text())
     assert (environment["PGPASSWORD"], environment["SPY"]) == ("s3cret@word", "1")
     assert worker.last_words() == "nothing"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -93,14 +95,24 @@ def test_one_that_wants_the_device_alone_waits_for_the_others_and_holds_up_the_n
     with floor.shared(), floor.shared():
         alone = threading.Thread(target=_enter, args=(floor.alone, order, "alone"))
         alone.start()
-        alone.join(0.2)
+        while not _is_held(floor._gate):
+            time.sleep(0.01)
         late = threading.Thread(target=_enter, args=(floor.shared, order, "late"))
         late.start()
         late.join(0.2)
         order.append("done")
-    alone.join(20)
-    late.join(20)
+    alone.join()
+    late.join()
     assert order == ["done", "alone", "late"]
+
+
+def _is_held(path: Path) -> bool:
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _enter(room: object, order: list[str], name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -170,7 +170,7 @@ def test_a_claim_on_postgresql_is_held_by_one_at_a_time(tmp_path: Path, postgres
         other.start()
         other.join(0.3)
         order.append("first")
-    other.join(20)
+    other.join()
     assert order == ["first", "second"]
 
 
@@ -179,12 +179,12 @@ def _claim(store: object, order: list[str]) -> None:
         order.append("second")
 
 
-def test_workers_behind_the_proxy_share_a_postgresql(tmp_path: Path, postgres: Server) -> None:
+def test_workers_behind_the_proxy_share_a_postgresql(
+    tmp_path: Path, postgres: Server, reserve_port: Callable[[], int]
+) -> None:
     from optuna.storages._grpc.server import make_server
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = reserve_port()
     proxy = make_server(open_store(postgres.url, "proxy", tmp_path).storage, "127.0.0.1", port)
     proxy.start()
     try:
@@ -227,7 +227,7 @@ def test_launched_workers_reach_a_server_that_wants_a_password(tmp_path: Path, p
     from sclandmarks.tune.slots import Slot
 
     plan = quick_plan(tmp_path, trials=2, storage=postgres.url, name="launched")
-    assert launch(plan, 60, [Slot(0)], lambda: None, COMMAND, QUICK_TIMING) == "over"
+    assert launch(plan, None, [Slot(0)], lambda: None, COMMAND, QUICK_TIMING) == "over"
     assert audit(plan).complete == 2
     for file in tmp_path.rglob("*"):
         assert file.is_dir() or b"s3cret" not in file.read_bytes(), file

@@ -58,7 +58,7 @@ def test_a_crash_is_an_error_that_names_the_file(counts: Path, tmp_path: Path, m
 
 
 def test_a_look_without_end_is_ended(counts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "endless.py").write_text("import time\ntime.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(isolated, "WORKER", "endless")
     with pytest.raises(DataError, match="no end by then"):

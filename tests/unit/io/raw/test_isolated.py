@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ from sclandmarks.matrix import ExpressionMatrix
 COUNTS = "gene,c1,c2,c3\nA1BG,1,0,2\nGAPDH,0,0,5\nCDK4,7,0,0\n"
 SETTINGS = TableSettings(format="table", orientation="genes_by_cells")
 ORIGIN = Origin("mine", "colon", "D1", condition="ill")
-ROOM = Limits(10**10, 60.0)
+ROOM = Limits(10**10, 3600.0)
 
 # A worker whose reader does what the file says.
 MISBEHAVING = """
@@ -47,12 +49,13 @@ READERS["table"] = read
 worker.main(sys.argv[1:])
 """
 READ = """
-import sys
+import signal, sys
 from pathlib import Path
 from sclandmarks.io.raw import isolated
 from sclandmarks.io.raw.common import Origin
 from sclandmarks.io.raw.table import TableSettings
 isolated.WORKER = "misbehaving"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background ignores it
 isolated.read_isolated({"counts": Path(sys.argv[1])}, TableSettings(format="table"), Origin("mine", "colon"))
 """
 Behave = Callable[[str], Path]
@@ -88,7 +91,7 @@ def read(path: Path, limits: Limits = ROOM) -> ExpressionMatrix:
 
 
 def wait_for(found: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not found():
         assert time.monotonic() < end, "what was waited for did not come"
         time.sleep(0.02)
@@ -159,17 +162,20 @@ def test_whatever_a_reader_dies_of_is_an_error_that_names_the_file(behave: Behav
         read(behave(code))
 
 
-def test_a_reader_that_does_not_end_is_killed(behave: Behave, tmp_path: Path) -> None:
+def test_a_reader_that_does_not_end_is_killed(behave: Behave, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = tmp_path / "seen"
+    clock = SimpleNamespace(monotonic=lambda: 3.5 if seen.exists() and seen.read_text() else 0.0)
+    monkeypatch.setattr(isolated, "time", clock)
     path = behave("signal = __import__('signal'); signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: pass")
     with pytest.raises(DataError, match=r"within 0\.05 minutes; got no end(.|\n)*SCLANDMARKS_READ_HOURS"):
         read(path, Limits(10**10, 3.0))
-    assert is_gone(int((tmp_path / "seen").read_text()))
+    assert is_gone(int(seen.read_text()))
 
 
 def test_a_reader_that_takes_too_much_memory_is_killed(behave: Behave, tmp_path: Path) -> None:
-    path = behave("hold = []\nfor _ in range(100):\n hold.append(b'x' * 20_000_000)\n time.sleep(0.02)")
+    path = behave("hold = [b'x' * 20_000_000 for _ in range(25)]\ntime.sleep(600)")
     with pytest.raises(DataError, match=r"at most 0\.4 GB of memory; got one that took 0\.(.|\n)*SCLANDMARKS_READ_GB"):
-        read(path, Limits(4 * 10**8, 60.0))
+        read(path, Limits(4 * 10**8, 3600.0))
     assert is_gone(int((tmp_path / "seen").read_text()))
 
 
@@ -206,7 +212,7 @@ def test_no_reader_and_no_file_outlives_its_parent(behave: Behave, tmp_path: Pat
         child = int(seen.read_text())
         assert not is_gone(child)
         parent.send_signal(how)
-        assert parent.wait(30) != 0
+        assert parent.wait(300) != 0
     wait_for(lambda: is_gone(child))
     seen.unlink()
     assert [path for path in sorted(tmp_path.iterdir()) if path.name != "__pycache__"] == before
@@ -264,10 +270,11 @@ def test_limits_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, text:
 
 def test_no_descriptor_is_left_open(counts: Path) -> None:
     read(counts)
+    gc.collect()  # what earlier tests left open
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(2):
         read(counts)
     counts.write_text("")
     with pytest.raises(DataError):
         read(counts)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

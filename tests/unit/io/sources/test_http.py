@@ -100,7 +100,7 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def patience(waits: list[float]) -> Patience:
-    return Patience(attempts=3, connect=2, read=2, head=2, window=1, least_speed=1000, sleep=waits.append)
+    return Patience(attempts=3, connect=300, read=300, head=300, window=300, least_speed=1000, sleep=waits.append)
 
 
 @pytest.fixture
@@ -423,19 +423,19 @@ def trickled_head(handler: Handler) -> None:
 
 def silent(handler: Handler) -> None:
     handler.head(200, Content_Length=5)
-    handler.site.over.wait(20)
+    handler.site.over.wait(600)
 
 
 @pytest.mark.parametrize(
-    ("answer", "fault"), [(trickle, "too slow"), (trickled_head, "ProtocolError|ReadError"), (silent, "ReadTimeout")]
+    ("answer", "limit", "fault"),
+    [(trickle, "window", "too slow"), (trickled_head, "head", "ProtocolError|ReadError"), (silent, "read", "Timeout")],
 )
-def test_what_is_too_slow_is_ended(site: Site, target: Path, patience: Patience, answer: Answer, fault: str) -> None:
+def test_what_is_too_slow_is_ended(
+    site: Site, target: Path, patience: Patience, answer: Answer, limit: str, fault: str
+) -> None:
     site.gives(answer)
-    start = time.monotonic()
-    with pytest.raises(SourceError, match=fault):
-        download(site.url, target, patience=replace(patience, attempts=2, read=0.3, head=0.3, window=0.3))
-    assert time.monotonic() - start < 5
-    assert len(site.requests) == 2
+    with pytest.raises(SourceError, match=rf"2 failures in a row.*({fault})"):
+        download(site.url, target, patience=replace(patience, attempts=2, **{limit: 0.3}))
 
 
 def test_nobody_there_is_said(site: Site, target: Path, patience: Patience, waits: list[float]) -> None:
@@ -523,7 +523,7 @@ def test_a_killed_download_is_gone_on_with(site: Site, target: Path, patience: P
     def stall(handler: Handler) -> None:
         handler.head(200, Content_Length=len(CONTENT), ETag='"1"')
         handler.body(CONTENT[:200_000])
-        handler.site.over.wait(60)
+        handler.site.over.wait(600)
 
     site.gives(stall, whole(ETag='"1"'))
     code = (
@@ -532,7 +532,7 @@ def test_a_killed_download_is_gone_on_with(site: Site, target: Path, patience: P
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     process = subprocess.Popen([sys.executable, "-c", code, site.url, str(target)], env=environment)
-    part, deadline = target.parent / "counts.csv.part", time.monotonic() + 60
+    part, deadline = target.parent / "counts.csv.part", time.monotonic() + 300
     while not (part.exists() and part.stat().st_size >= 100_000) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()

@@ -31,7 +31,7 @@ from sclandmarks.tune.study import public
 
 Make = Callable[..., tuple[optuna.Study, Plan]]
 REPOSITORY = Path(__file__).parents[4]
-SECONDS = 90
+SECONDS = 300
 
 
 @pytest.fixture
@@ -79,12 +79,6 @@ def fetch(url: str) -> bytes:
     raise AssertionError(last)
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_a_study_is_found_by_its_name_and_by_its_storage(begun: tuple[optuna.Study, Plan]) -> None:
     study, plan = begun
     for storage in (None, plan.storage):
@@ -110,8 +104,10 @@ def test_export_writes_and_refuses(begun: tuple[optuna.Study, Plan]) -> None:
     assert CliRunner().invoke(export, ["--study", "none", "--out", "other"]).exit_code == 1
 
 
-def test_the_dashboard_serves_a_journal_on_loopback(begun: tuple[optuna.Study, Plan], tmp_path: Path) -> None:
-    port = free_port()
+def test_the_dashboard_serves_a_journal_on_loopback(
+    begun: tuple[optuna.Study, Plan], tmp_path: Path, reserve_port: Callable[[], int]
+) -> None:
+    port = str(reserve_port())
     with served("--study", "s", "--port", port, cwd=tmp_path) as url:
         assert url == f"http://127.0.0.1:{port}"
         shown = json.loads(fetch(f"{url}/api/studies"))
@@ -120,7 +116,9 @@ def test_the_dashboard_serves_a_journal_on_loopback(begun: tuple[optuna.Study, P
         assert {line.split()[3] for line in lines if f":{port} " in line} <= {f"127.0.0.1:{port}"}
 
 
-def test_the_dashboard_serves_postgresql(begun: tuple[optuna.Study, Plan], tmp_path: Path) -> None:
+def test_the_dashboard_serves_postgresql(
+    begun: tuple[optuna.Study, Plan], tmp_path: Path, reserve_port: Callable[[], int]
+) -> None:
     sys.path.insert(0, str(REPOSITORY / "tests" / "faults"))
     from postgres_server import PASSWORD, find_postgres, server
 
@@ -130,7 +128,7 @@ def test_the_dashboard_serves_postgresql(begun: tuple[optuna.Study, Plan], tmp_p
 
     with server() as postgres:
         open_study(replace(begun[1], storage=postgres.url))
-        with served("--storage", postgres.url, "--port", free_port(), cwd=tmp_path) as url:
+        with served("--storage", postgres.url, "--port", str(reserve_port()), cwd=tmp_path) as url:
             assert PASSWORD not in url
             shown = json.loads(fetch(f"{url}/api/studies"))
             assert [one["study_name"] for one in shown["study_summaries"]] == ["s"]
