@@ -28,7 +28,7 @@ from sclandmarks.tune.study import open_study
 from sclandmarks.tune.summary import finish
 
 Make = Callable[..., tuple[optuna.Study, Plan]]
-N_KILLS = 20
+N_KILLS = 12
 # Imports once, opens nothing; for every line that it reads, a child of it writes the record. The line is the seconds
 # after which the kernel ends the child (SIGALRM, which nothing here hears).
 WRITERS = """
