@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
@@ -40,6 +40,7 @@ def plain(n_cells: int = 300, n_genes: int = 200, seed: int = 0) -> sparse.csr_m
     st.sampled_from(sorted(BASES)),
     st.sampled_from([np.float32, np.float64]),
 )
+@example(np.array([[1, 1], [1, 123], [1, 0], [1, 0]]), 1e3, "2", np.float32)
 def test_to_recover_is_the_inverse_of_to_normalise(X: np.ndarray, scale: float, base: str, kind: type) -> None:
     """For cells whose counts share no factor, and have one of 32 or less."""
     X = X[np.gcd.reduce(X, axis=1) == 1]
@@ -49,7 +50,8 @@ def test_to_recover_is_the_inverse_of_to_normalise(X: np.ndarray, scale: float, 
     try:
         found = recovered(normalise(counts, scale, BASES[base], kind))
     except DataError as error:
-        assert len(X) < 4  # few small cells may be of two forms
+        telling = {tuple(cell) for cell in X.tolist() if len({*cell} - {0}) > 1}
+        assert len(telling) < 4  # few small cells may be of two forms
         assert "either of" in error.got
         return
     np.testing.assert_array_equal(found, counts.data)
