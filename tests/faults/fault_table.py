@@ -21,7 +21,7 @@ from postgres_server import Server
 from quick_study import go_file, more, quick_plan
 from study_audit import Audit, audit
 
-from sclandmarks.tune.identity import is_alive
+from sclandmarks.runtime.identity import is_alive
 from sclandmarks.tune.ledger import running
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.study import read_study

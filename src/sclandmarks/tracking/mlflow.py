@@ -25,6 +25,7 @@ from sclandmarks.tracking.base import Kind, Run
 from sclandmarks.tracking.guard import reason
 from sclandmarks.tracking.ledger import Point
 from sclandmarks.tracking.limits import LONGEST_TAG, clean_name, cut, flatten
+from sclandmarks.tracking.orphans import end_orphans, process_tags
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +42,8 @@ _T = TypeVar("_T")
 
 class MlflowTracker:
     """Keeps runs in one experiment of an MLflow store. Not guarded: `open_tracker` does that.
+
+    Runs that a killed process left open are ended first, see `orphans`.
 
     Parameters
     ----------
@@ -73,6 +76,7 @@ class MlflowTracker:
         with _creation(uri):  # two processes that create or migrate one database at once break it
             self.client = MlflowClient(uri)
             self.experiment_id = _experiment_id(self.client, experiment, _artifacts(uri))
+        end_orphans(self.client, self.experiment_id)
         self._folder = lineage.root()
         self.tags = {"stage": stage, **lineage.stage_tags(), **lineage.git_tags(self._folder)}
 
@@ -89,7 +93,7 @@ class MlflowTracker:
         """Open a run, see `Tracker`."""
         hashes = lineage.input_hashes(inputs, self._folder)
         all_tags = self.tags | {f"dvc.md5.{path}": md5 for path, md5 in hashes.items()} | dict(tags or {})
-        run = MlflowRun.create(self.client, self.experiment_id, name, all_tags | {"kind": kind})
+        run = MlflowRun.create(self.client, self.experiment_id, name, all_tags | process_tags() | {"kind": kind})
         try:
             run.log_params(params or {})
             run.log_inputs(hashes)

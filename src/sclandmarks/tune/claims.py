@@ -19,8 +19,8 @@ from typing import Any
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from sclandmarks.runtime.identity import is_alive
 from sclandmarks.tune import ledger
-from sclandmarks.tune.identity import is_alive
 from sclandmarks.tune.study import Room, open_sampler
 
 BEAT = 30.0  # seconds between two signs of life of a trial

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sclandmarks.tune.identity import boot, started
+from sclandmarks.runtime.identity import boot, started
 from sclandmarks.tune.loop import Timing
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.slots import Slot

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sclandmarks.errors import StudyError
 from sclandmarks.params import same
+from sclandmarks.runtime.identity import is_alive
 from sclandmarks.tune import ledger
 from sclandmarks.tune.find import study_names
-from sclandmarks.tune.identity import is_alive
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.space import defaults
 from sclandmarks.tune.tables import best_numbers, directions_of, settings_of

@@ -18,9 +18,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sclandmarks.errors import StudyError
+from sclandmarks.runtime.identity import identify
 from sclandmarks.tune import ledger, memory
 from sclandmarks.tune.claims import BEAT, GRACE, Silence, again, beating, claim, scratch_folder
-from sclandmarks.tune.identity import identify
 from sclandmarks.tune.objective import Objective, Outcome
 from sclandmarks.tune.room import wait_for_room
 from sclandmarks.tune.slots import Slot

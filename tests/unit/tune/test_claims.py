@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 from quick_study import more, quick_plan
 
-from sclandmarks.tune import claims, identity
+from sclandmarks.runtime.identity import identify
+from sclandmarks.tune import claims
 from sclandmarks.tune.claims import Silence, again, beating, claim, fail, mark_over, sweep
-from sclandmarks.tune.identity import identify
 from sclandmarks.tune.study import Room, open_study
 
 ELSEWHERE = {"host": "other", "pid": 1, "start": 1, "boot": "another machine", "slot": 0}
@@ -191,34 +190,6 @@ def test_where_claims_do_not_exclude_each_other_the_later_trial_is_not_run(room:
 @contextmanager
 def _nobody() -> Iterator[None]:
     yield
-
-
-def test_this_process_is_alive_and_another_of_the_same_number_is_not() -> None:
-    me = identify(3)
-    assert me["slot"] == 3
-    assert identity.is_alive(me) is True
-    assert identity.is_alive({**me, "start": me["start"] + 1}) is False
-    assert identity.is_alive({**me, "boot": "another"}) is None
-    assert identity.is_alive({}) is None
-
-
-def test_a_process_that_ended_but_was_not_fetched_is_dead() -> None:
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert identity.started(pid) is None
-    os.waitpid(pid, 0)
-
-
-def test_where_there_is_no_proc_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "PROC", Path("/absent"))
-    identity.boot.cache_clear()
-    try:
-        assert identity.is_alive(identify(0)) is None
-    finally:
-        monkeypatch.undo()
-        identity.boot.cache_clear()
 
 
 def test_again_without_a_successor_enqueues_one(room: Room) -> None:

@@ -16,8 +16,8 @@ from quick_study import COMMAND, Quick, more, quick_plan
 from study_audit import audit
 
 from sclandmarks.errors import StudyError
+from sclandmarks.runtime.identity import is_alive
 from sclandmarks.tune import launcher as launcher_module
-from sclandmarks.tune.identity import is_alive
 from sclandmarks.tune.launcher import launch
 from sclandmarks.tune.plan import Plan
 from sclandmarks.tune.slots import Slot

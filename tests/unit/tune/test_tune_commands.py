@@ -22,7 +22,7 @@ from sclandmarks.cli.tune_show import age
 from sclandmarks.errors import StudyError
 from sclandmarks.io.atomic import write_text
 from sclandmarks.params import Range
-from sclandmarks.tune.identity import identify
+from sclandmarks.runtime.identity import identify
 from sclandmarks.tune.look import default_trial, only_study, status_of, winner
 from sclandmarks.tune.plan import Plan, make_plan
 from sclandmarks.tune.study import open_study, public

@@ -1,4 +1,4 @@
-"""Which process runs a trial, and whether it still lives; nothing here depends on the clock."""
+"""Which process does a piece of work, and whether it still lives; nothing here depends on the clock."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def identify(slot: int) -> dict[str, Any]:
     Parameters
     ----------
     slot : int
+        Of a study's worker.
 
     Returns
     -------
@@ -29,11 +30,11 @@ def identify(slot: int) -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": pid, "start": started(pid), "boot": boot(), "slot": slot}
 
 
-def is_alive(worker: Mapping[str, Any]) -> bool | None:
-    """Whether the process of a trial lives; None where this cannot be seen from here (another machine or container)."""
-    if worker.get("boot") != boot() or not boot():
+def is_alive(process: Mapping[str, Any]) -> bool | None:
+    """Whether a process lives; None where this cannot be seen from here (another machine or container)."""
+    if process.get("boot") != boot() or not boot():
         return None
-    return worker.get("start") == started(int(worker["pid"]))
+    return process.get("start") == started(int(process["pid"]))
 
 
 def started(pid: int) -> int | None:
