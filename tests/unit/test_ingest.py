@@ -112,7 +112,7 @@ def test_a_source_that_is_gone_is_not_asked_for_again(main: Callable[[], str]) -
 
 
 @pytest.mark.parametrize("name", ["matrix.parquet", "cells.parquet", "genes.parquet", "source.json"])
-@pytest.mark.parametrize("damage", ["removed", "cut"])
+@pytest.mark.parametrize("damage", ["removed", "cut", "flipped", "a folder"])
 def test_a_folder_that_is_not_whole_is_made_again(main: Callable[[], str], name: str, damage: str) -> None:
     main()
     path = paths.raw("one") / name
@@ -120,6 +120,10 @@ def test_a_folder_that_is_not_whole_is_made_again(main: Callable[[], str], name:
     path.unlink()
     if damage == "cut":
         path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "flipped":  # a bit of the first page, behind the magic number and the page's header
+        path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+    elif damage == "a folder":
+        (path / "within").mkdir(parents=True)
     log = main()
     assert "one: 2 cells" in log
     assert "two is there already" in log

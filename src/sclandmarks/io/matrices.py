@@ -187,6 +187,17 @@ class MatrixFile:
             )
         return _to_csr(table, values, self.genes.height)
 
+    def verify(self, values: Values = "value") -> None:
+        """Read every row group once, by its checksums, and keep none.
+
+        Raises
+        ------
+        SchemaError
+            As `read`.
+        """
+        for group in range(self.n_groups):
+            self.read([group], values)
+
 
 def _to_csr(table: pa.Table, values: str, n_genes: int) -> sparse.csr_matrix:
     index = table.column("gene_index").combine_chunks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -214,12 +215,14 @@ def _fetched(addresses: dict[str, str], fetched: Fetched) -> Iterator[tuple[str,
 def is_current(folder: Path, recipe: Recipe, fetched: Fetched) -> bool:
     """Whether `folder` holds a whole raw matrix made of this very entry, and of a cohort its tables.
 
-    A file that has since gone is not asked for again; one that changed makes the answer False.
+    All counts are read once, by their checksums: DVC keeps the folder from run to run, and a damaged one must not
+    stay. A file that has since gone is not asked for again; one that changed makes the answer False.
     """
     try:
         record = read_json(folder / RECORD)
         matrix = MatrixFile(folder)
         whole = matrix.cells.height == matrix.rows_of_groups[-1] and matrix.genes.height > 0
+        matrix.verify("count")
         for table in TABLES if recipe.cohort else ():
             read_table(folder / f"{table.name}.parquet", table)
     except SchemaError:
@@ -234,8 +237,7 @@ def recorded(folder: Path, recipe: Recipe, fetched: Fetched) -> Iterator[None]:
     What is in `folder`, whole or left half-written by a killed process, is removed first: DVC keeps the folder from
     run to run.
     """
-    (folder / RECORD).unlink(missing_ok=True)
-    for path in folder.glob("*"):
-        path.unlink()
+    for path in sorted(folder.glob("*"), key=lambda path: path.name != RECORD):  # the record first
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     yield
     write_json(folder / RECORD, fingerprint(recipe, fetched))
