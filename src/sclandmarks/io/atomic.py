@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
     """Yield a path to write to; it takes the place of `path` only when the block ends without error.
+
+    What killed writers of `path` left beside it is removed first.
 
     Parameters
     ----------
@@ -25,11 +29,13 @@ def write_aside(path: Path) -> Iterator[Path]:
         What was at `path` before is still there, and the file aside is gone.
     """
     aside: Path | None = None
+    handle: int | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
         aside = Path(name)
+        _try_lock(handle)
         yield aside
         _flush(aside)
         aside.chmod(0o666 & ~_umask())
@@ -40,6 +46,25 @@ def write_aside(path: Path) -> Iterator[Path]:
     finally:
         if aside is not None:
             aside.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what killed writers of a file left beside it. A writer that lives holds a lock on its own."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(OSError), left.open("rb") as file:  # gone meanwhile, or of another user
+            if _try_lock(file.fileno()):
+                left.unlink()
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock an open file until it is closed or its process gone; False where another has, or the disk has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

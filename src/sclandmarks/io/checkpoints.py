@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sclandmarks.io.atomic import write_aside
+from sclandmarks.io.atomic import remove_left, write_aside
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ class FileCheckpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file, after the result is written."""
+        """Remove the file, after the result is written, and what was half-written beside it."""
         self.path.unlink(missing_ok=True)
+        remove_left(self.path)
 
 
 def training_key(settings: Mapping[str, Any], files: Iterable[Path]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import sclandmarks
-from sclandmarks.io.atomic import write_aside, write_text
+from sclandmarks.io.atomic import remove_left, write_aside, write_text
 
 SOURCE = Path(sclandmarks.__file__).parents[1]
 FULL_DISK = """
@@ -127,12 +128,52 @@ def test_a_disk_that_is_really_full(tmp_path: Path, name: str) -> None:
     assert os.listdir(tmp_path) == [name]
 
 
-def test_a_killed_writer_leaves_the_old_file(old: Path) -> None:
+def test_a_killed_writer_leaves_the_old_file_and_the_next_one_clears_up(old: Path) -> None:
     """SIGKILL in the middle of a write: the old text can be read, and written anew."""
     with python(KILLED, old) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "half\n"
         writer.kill()
     assert old.read_text(encoding="utf-8") == "old"
+    assert len(os.listdir(old.parent)) == 2
     write_text(old, "new")
     assert old.read_text(encoding="utf-8") == "new"
+    assert os.listdir(old.parent) == ["table.txt"]
+
+
+def test_a_writer_at_work_is_left_alone(old: Path) -> None:
+    """Two that write one file at once, in one process and in two: the last that ends has it."""
+    with python(KILLED, old) as writer, write_aside(old) as aside:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "half\n"
+        write_text(old, "between")
+        aside.write_text("last", encoding="utf-8")
+        assert len(os.listdir(old.parent)) == 3
+        writer.kill()
+    assert old.read_text(encoding="utf-8") == "last"
+    remove_left(old)
+    assert os.listdir(old.parent) == ["table.txt"]
+
+
+def test_files_of_other_names_are_left_alone(old: Path) -> None:
+    """Only what `write_aside` leaves beside this very file goes; a name is no pattern."""
+    kept = [old.with_name(name) for name in (".other.txt.abc.part", "table.txt.part", ".table.txt.abc")]
+    for path in [*kept, old.with_name(".table.txt.abc.part")]:
+        path.touch()
+    remove_left(old.with_name("*.txt"))
+    assert len(os.listdir(old.parent)) == 5
+    write_text(old, "new")
+    assert sorted(os.listdir(old.parent)) == sorted(["table.txt", *(path.name for path in kept)])
+
+
+def test_a_disk_without_locks_is_written_to(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is cleared up there, as nobody can tell who is at work."""
+
+    def refuse(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    left = old.with_name(".table.txt.abc.part")
+    left.touch()
+    write_text(old, "new")
+    assert (old.read_text(encoding="utf-8"), left.exists()) == ("new", True)
