@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sclandmarks.errors import SclandmarksError
+from sclandmarks.runtime.leash import end_with_dvc
 
 
 @contextmanager
@@ -30,6 +31,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run the main function of a stage script under `plain_errors`."""
+    """Run the main function of a stage script under `plain_errors`, as long as the DVC that started it lives."""
+    end_with_dvc()
     with plain_errors():
         main()
