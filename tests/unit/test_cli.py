@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from sclandmarks import __version__, paths
 from sclandmarks.cli import main
-from sclandmarks.runtime import doctor
+from sclandmarks.runtime import doctor, serving
 from sclandmarks.runtime.doctor import Finding, findings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -103,6 +104,7 @@ class Started(NamedTuple):
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Started]:
     calls: list[Started] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(Started(*call)))
+    monkeypatch.setattr(serving, "check_free", lambda host, port: None)  # whatever else listens on this machine
     return calls
 
 
@@ -154,6 +156,16 @@ def test_ui_refuses_an_impossible_port(run: Run, started: list[Started], port: s
     assert result.exit_code == 2
     assert "--port" in result.output
     assert not started
+
+
+def test_ui_of_a_taken_port_and_of_a_damaged_database_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert_plain(run("ui", "--port", port), f"port {port} of 127.0.0.1 free", "--port")
+    paths.STATE.mkdir(exist_ok=True)
+    paths.MLFLOW_DATABASE.write_bytes(b"no database " * 999)
+    assert_plain(run("ui"), str(paths.MLFLOW_DATABASE), "damaged", "Move state/mlflow.db away")
 
 
 FAULTS: dict[str, tuple[Callable[[Any], object], str]] = {

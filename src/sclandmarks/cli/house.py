@@ -32,15 +32,18 @@ def where() -> None:
 def ui(port: int, host: str) -> None:
     """Serve the MLflow UI of the recorded runs."""
     from sclandmarks.params import load_params
+    from sclandmarks.runtime import serving
     from sclandmarks.runtime.logs import plain_errors
 
     with plain_errors():
         uri = load_params().tracking.uri
-    if uri and uri.startswith("http"):
-        click.echo(f"runs are recorded by the server {uri}: open it in a browser")
-        return
+        if uri and uri.startswith("http"):
+            click.echo(f"runs are recorded by the server {uri}: open it in a browser")
+            return
+        store = uri or f"sqlite:///{paths.MLFLOW_DATABASE}"
+        serving.check_whole(store)
+        serving.check_free(host, port)
     paths.STATE.mkdir(exist_ok=True)
-    store = uri or f"sqlite:///{paths.MLFLOW_DATABASE}"
     click.echo(f"MLflow: http://{host}:{port} (Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     place = ["--default-artifact-root", str(paths.MLFLOW_ARTIFACTS), "--host", host, "--port", str(port)]
@@ -61,7 +64,7 @@ def datasets() -> None:
 
 @click.command()
 def mend() -> None:
-    """Mend the files of DVC that a killed `dvc` leaves torn, so that it runs again; `make` does this first."""
+    """Mend files of DVC that a kill left torn; `make` does this first."""
     from sclandmarks.runtime.logs import plain_errors
     from sclandmarks.tracking.mend import mend as mended
 
