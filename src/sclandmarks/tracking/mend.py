@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -55,6 +57,11 @@ def mend(folder: Path) -> Iterator[str]:
         with _alone(folder):
             _mend_rwlock(folder)
         yield f"{RWLOCK} was torn by a killed dvc: deleted"
+    if _is_left(folder / RWLOCK):
+        with _alone(folder):
+            if _is_left(folder / RWLOCK):
+                (folder / RWLOCK).unlink()
+        yield f"{RWLOCK} named killed processes as at work: deleted"
 
 
 def merged(torn: str, committed: str) -> str:
@@ -103,6 +110,30 @@ def _mend_lock(folder: Path, name: str) -> None:
 def _mend_rwlock(folder: Path) -> None:
     if not _is_json(folder / RWLOCK):
         (folder / RWLOCK).unlink(missing_ok=True)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a table of readers and writers names processes, and none of them is a `dvc` that lives.
+
+    DVC itself asks only whether there is a process of that number, which after a restart may be any other.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        writers, readers = table.get("write", {}).values(), table.get("read", {}).values()
+        named = {entry["pid"] for entry in (*writers, *chain.from_iterable(readers))}
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+        return False
+    return bool(named) and not any(map(_is_dvc, named))
+
+
+def _is_dvc(pid: int) -> bool:
+    psutil = import_module("psutil")  # DVC's own, without types
+    try:
+        return any("dvc" in argument for argument in psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # of another user
+        return True
 
 
 def _is_whole(path: Path) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,36 @@ def test_a_torn_table_of_readers_is_deleted(repository: Path) -> None:
     (repository / RWLOCK).write_text('{"write": {"/a')
     assert [line.partition(" ")[0] for line in mend(repository)] == [str(RWLOCK)]
     assert not (repository / RWLOCK).exists()
+
+
+def table_of(pid: int) -> str:
+    entry = {"pid": pid, "cmd": "/venv/bin/dvc repro"}
+    return json.dumps({"write": {"/a/models": entry}, "read": {"/a/data": [entry]}})
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1])
+def test_processes_that_are_no_dvc_any_more_hold_nobody_up(repository: Path, pid: int) -> None:
+    """One whose number this test has, as after a restart, and one that is gone."""
+    (repository / RWLOCK).write_text(table_of(pid))
+    assert [line.partition(" ")[0] for line in mend(repository)] == [str(RWLOCK)]
+    assert not (repository / RWLOCK).exists()
+
+
+def test_a_dvc_at_work_keeps_what_it_holds(repository: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()", "dvc", "repro"], stdin=subprocess.PIPE) as dvc:
+        (repository / RWLOCK).write_text(table_of(dvc.pid))
+        try:
+            assert list(mend(repository)) == []
+        finally:
+            dvc.kill()
+    assert (repository / RWLOCK).read_text() == table_of(dvc.pid)
+
+
+@pytest.mark.parametrize("table", ["[]", "{}", '{"write": {"/a": 3}}', '{"read": {"/a": [{}]}, "write": {}}'])
+def test_a_table_that_names_nobody_is_left_to_dvc(repository: Path, table: str) -> None:
+    (repository / RWLOCK).write_text(table)
+    assert list(mend(repository)) == []
+    assert (repository / RWLOCK).read_text() == table
 
 
 @pytest.mark.parametrize("damage", ["<<<<<<< HEAD\n", "\0\0\0\0", "    - ["])
