@@ -33,9 +33,7 @@ def write_aside(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_left(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        aside = Path(name)
-        _try_lock(handle)
+        handle, aside = _open_aside(path)
         yield aside
         _flush(aside)
         aside.chmod(0o666 & ~_umask())
@@ -48,6 +46,17 @@ def write_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _open_aside(path: Path) -> tuple[int, Path]:
+    """Make a file aside and lock it; another where a second writer took it for left, before it was locked."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        with suppress(OSError):  # a disk without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)
 
 
 def remove_left(path: Path) -> None:

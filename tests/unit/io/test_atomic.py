@@ -177,3 +177,22 @@ def test_a_disk_without_locks_is_written_to(old: Path, monkeypatch: pytest.Monke
     left.touch()
     write_text(old, "new")
     assert (old.read_text(encoding="utf-8"), left.exists()) == ("new", True)
+
+
+def test_a_file_aside_that_another_writer_cleared_up_before_it_was_locked_is_made_again(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two writers of one file, one of them between making its file aside and locking it."""
+    lock, locked = fcntl.flock, []
+
+    def late(handle: int, operation: int) -> None:
+        first, _ = not locked, locked.append(handle)
+        if first:
+            remove_left(old)
+        lock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_text(old, "new")
+    assert old.read_text(encoding="utf-8") == "new"
+    assert os.listdir(old.parent) == ["table.txt"]
+    assert len(locked) > 1
