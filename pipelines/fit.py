@@ -21,13 +21,13 @@ def main(name: str) -> None:
     inputs, outputs = data.split_at(panel["gene_id"], paths.panel(fit.panel))
     train, validation, counts = *(data.batches(subset, settings) for subset in LEARNING), data.counts(settings)
     task = Task(train, validation, inputs, outputs, open_device(params.runtime), params.prepare.log_base, counts)
-    read = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)]
+    read, known = [paths.EXPRESSION, paths.SPLIT, paths.panel(fit.panel)], fit.model_dump()
     checkpoint = data.checkpoint(f"fit-{name}", settings, read[2:])
-    known, title = fit.model_dump(), f"fit {fit.panel} + {fit.predictor}"
+    title, made = f"fit {fit.panel} + {fit.predictor}", data.made(settings.unit, params.prepare)
     about, tags = known | {"fit": settings.model_dump()}, known | {"dataset": params.data.label}
     with open_tracker(params.tracking, "fit") as record, record.run(title, params=about, tags=tags, inputs=read) as run:
         fitted = PREDICTORS[settings.method](task, settings, Hooks(run.log_metrics, checkpoint))
-        save_model(paths.model(name), fitted, panel["gene_id"], data.names(outputs), known | {"scale": settings.unit})
+        save_model(paths.model(name), fitted, panel["gene_id"], data.names(outputs), known | made)
         write_json(paths.fit_metrics(name), fitted.chosen)
         run.log_metrics({f"final/{figure}": value for figure, value in fitted.chosen.items()})
         run.log_table("landmarks", panel)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,10 +17,11 @@ from sclandmarks.errors import DataError, PanelError
 from sclandmarks.io.batches import ParquetBatches
 from sclandmarks.io.checkpoints import FileCheckpoint, training_key
 from sclandmarks.io.matrices import MatrixFile, Values
+from sclandmarks.io.normalisation import made_of
 from sclandmarks.io.tables import read_table
 from sclandmarks.learn.task import split_genes
 from sclandmarks.matrix import gene_positions
-from sclandmarks.params import Section, Unit
+from sclandmarks.params import PrepareParams, Section, Unit
 from sclandmarks.prep.split import Subset
 
 BATCH_SIZE = 256
@@ -47,6 +49,10 @@ class LearningData:
     def genes(self) -> pl.DataFrame:
         """Table of genes, in the order of the columns."""
         return self.file.genes
+
+    def made(self, unit: Unit, prepare: PrepareParams) -> dict[str, Any]:
+        """What a model of all genes keeps of how its values were made, see `normalisation.made_of`."""
+        return made_of(unit, prepare, self.genes.height)
 
     def cells(self, subset: Subset) -> pl.DataFrame:
         """Table of the cells of a subset, in the order in which `batches(subset).in_order()` yields them."""

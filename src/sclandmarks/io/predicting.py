@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,19 +14,22 @@ import pyarrow.parquet as pq
 import torch
 from scipy import sparse
 
-from sclandmarks.errors import DataError, PanelError
+from sclandmarks.errors import DataError, PanelError, SchemaError, SourceError
 from sclandmarks.io.atomic import write_aside
 from sclandmarks.io.cohorts import make
+from sclandmarks.io.inspect import Inspection
 from sclandmarks.io.inspect.isolated import inspect_isolated
-from sclandmarks.io.models import SavedModel, load_model
+from sclandmarks.io.inspect.magic import EXPORT
+from sclandmarks.io.models import ABOUT, SavedModel, load_model
 from sclandmarks.io.registry.datasets import Dataset, Recipe
 from sclandmarks.io.sources.fetched import Fetched
 from sclandmarks.matrix import ExpressionMatrix, IntArray
-from sclandmarks.params import PrepareParams
 from sclandmarks.prep.scprep_adapter import log_normalise
 
 BLOCK = 1024
 CELL = "cell_id"
+AGAIN = "Copy the model's folder again from where it was fitted, or fit it again with this version of sclandmarks."
+_log = logging.getLogger(__name__)
 
 
 class Predicted(NamedTuple):
@@ -36,11 +40,12 @@ class Predicted(NamedTuple):
     normalised_by: str
 
 
-def predict_file(folder: Path, file: Path, out: Path, prepare: PrepareParams) -> Predicted:
+def predict_file(folder: Path, file: Path, out: Path) -> Predicted:
     """Predict the targets of a stored model for every cell of a file, and write them as Parquet, whole or not at all.
 
     A model whose panel is normalised by its own total, or of counts, needs the panel's counts alone. Any other needs
-    all genes that it was made with: the values are normalised by all reads of a cell in them.
+    all genes that it was made with: the values are normalised by all reads of a cell in them, as its model.json says.
+    A cell without any read of the panel gets what the model gives for a panel of zeros; a warning says how many.
 
     Parameters
     ----------
@@ -50,31 +55,48 @@ def predict_file(folder: Path, file: Path, out: Path, prepare: PrepareParams) ->
         Raw counts in any format that `inspect` knows.
     out : Path
         One row a cell, `cell_id` and a float32 column a target, named by its id.
-    prepare : PrepareParams
-        How the model's values were made.
 
     Raises
     ------
     SchemaError
-        If there is no model.
+        If there is no sound model, or it needs a normalisation and does not say which.
+    SourceError
+        If the file is not there, or may not be read.
     DataError
-        If the file is not one of raw counts.
+        If it is not one of raw counts, or predictions are not finite.
     PanelError
         If it lacks genes that the model needs.
     """
-    model = load_model(folder)
+    model = _model(folder)
     matrix = read_counts(file)
-    values_CL = panel_values(model, matrix, prepare, file)
+    values_CL = panel_values(model, matrix, file)
+    _warn_of_silent(values_CL, file)
     ids = [name.partition("/")[2] for name in matrix.cells[CELL]]
     _write(out, ids, model.targets, _blocks(model, values_CL))
     return Predicted(matrix.n_cells, len(model.targets), normalised_by(model))
 
 
+def _model(folder: Path) -> SavedModel:
+    try:
+        model = load_model(folder)
+    except SchemaError as error:
+        raise SchemaError(error.expected, error.got, AGAIN) from error
+    if needs_whole_cells(model) and model.normalisation is None:
+        expected = f"a model that says how its values were made (normalisation, in {folder / ABOUT})"
+        raise SchemaError(expected, "none, as older versions wrote it", AGAIN)
+    return model
+
+
+def needs_whole_cells(model: SavedModel) -> bool:
+    """Whether the panel's counts alone do not tell the model's inputs."""
+    return model.unit == "log" and not model.by_own_total
+
+
 def normalised_by(model: SavedModel) -> str:
     """Say in words what the model's inputs are normalised by."""
-    if model.unit == "counts":
-        return "nothing"
-    return "the panel's own total" if model.by_own_total else "all reads of a cell"
+    if needs_whole_cells(model):
+        return "all reads of a cell"
+    return "the panel's own total" if model.by_own_total else "nothing"
 
 
 def read_counts(file: Path) -> ExpressionMatrix:
@@ -82,27 +104,51 @@ def read_counts(file: Path) -> ExpressionMatrix:
 
     Raises
     ------
+    SourceError
+        If it is not there, or may not be read.
     DataError
         If something stands in the way of reading it.
     """
-    found = inspect_isolated(file)
+    try:
+        found = inspect_isolated(file)
+        _check_fit(found, file)
+        dataset = Dataset.model_validate(found.entry)
+        return make(Recipe(found.name, dataset, {found.name: dataset}), Fetched()).matrix
+    except (DataError, SourceError) as error:
+        if "datasets.yaml" in error.remedy or "datasets.yaml" in error.expected:
+            raise type(error)(
+                error.expected, error.got, f"{EXPORT} No entry of datasets.yaml is asked here."
+            ) from error
+        raise
+
+
+def _check_fit(found: Inspection, file: Path) -> None:
     if not found.is_fit:
         faults = [problem for problem in found.problems if problem.fatal]
         got = "; ".join(problem.what for problem in faults)
         raise DataError(f"raw counts of cells x genes in {file}", got, " ".join(one.remedy for one in faults))
-    dataset = Dataset.model_validate(found.entry)
-    return make(Recipe(found.name, dataset, {found.name: dataset}), Fetched()).matrix
 
 
-def panel_values(model: SavedModel, matrix: ExpressionMatrix, prepare: PrepareParams, file: Path) -> sparse.csr_matrix:
+def panel_values(model: SavedModel, matrix: ExpressionMatrix, file: Path) -> sparse.csr_matrix:
     """Counts of the panel, or for a model of whole cells its processed values, shape (n_cells, n_landmarks)."""
-    if model.unit == "counts" or model.by_own_total:
+    if not needs_whole_cells(model):
         remedy = "Give counts of the whole panel, or fit to a panel that the file holds."
         return matrix.X_CG[:, gene_places(matrix.genes, model.landmarks, file, remedy)]
     remedy = "Give counts of whole cells, or fit with panel_total: true of the predictor in params.yaml."
     places = gene_places(matrix.genes, [*model.landmarks, *model.targets], file, remedy)
-    values_CG = log_normalise(sparse.csr_matrix(matrix.X_CG[:, places]), prepare.scale, prepare.log_base)
+    made = model.normalisation
+    assert made is not None  # noqa: S101 (`_model` has refused it)
+    values_CG = log_normalise(sparse.csr_matrix(matrix.X_CG[:, places]), made.scale, made.log_base)
     return values_CG[:, : len(model.landmarks)]
+
+
+def _warn_of_silent(values_CL: sparse.csr_matrix, file: Path) -> None:
+    n_silent = int((values_CL.getnnz(axis=1) == 0).sum())
+    if n_silent:
+        _log.warning(
+            "%d of %d cells of %s have no read of the panel: each gets what the model gives for a panel of zeros",
+            n_silent, values_CL.shape[0], file,
+        )  # fmt: skip
 
 
 def gene_places(genes: pl.DataFrame, wanted: Sequence[str], file: Path, remedy: str) -> IntArray:
@@ -126,10 +172,16 @@ def gene_places(genes: pl.DataFrame, wanted: Sequence[str], file: Path, remedy: 
 
 @torch.no_grad()
 def _blocks(model: SavedModel, values_CL: sparse.csr_matrix) -> Iterator[torch.Tensor]:
-    of_counts = model.unit == "counts" or model.by_own_total
+    of_counts = not needs_whole_cells(model)
     for start in range(0, values_CL.shape[0], BLOCK):
         x_BL = torch.from_numpy(values_CL[start : start + BLOCK].toarray())
-        yield model.predict_counts(x_BL) if of_counts else model.module(x_BL)
+        y_BT = model.predict_counts(x_BL) if of_counts else model.module(x_BL)
+        if not y_BT.isfinite().all():
+            got = f"others among cells {start + 1} to {start + len(x_BL)}"
+            raise DataError(
+                "predictions that are finite", got, "Look at the counts: are they of this size? Or fit again."
+            )
+        yield y_BT
 
 
 def _write(out: Path, ids: Sequence[str], targets: Sequence[str], blocks: Iterator[torch.Tensor]) -> None:

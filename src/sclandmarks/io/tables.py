@@ -86,7 +86,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SchemaError(f"JSON at {path}", str(error), "Run `dvc repro`, or `dvc pull`.") from error
     if not isinstance(value, dict):
         raise SchemaError(f"a JSON object at {path}", type(value).__name__, "Run `dvc repro`, or `dvc pull`.")

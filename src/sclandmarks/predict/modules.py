@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from sclandmarks.learn.layers import above_zero, paper_layers, seeded
+from sclandmarks.params import Dropout
+from sclandmarks.params.base import Count, Positive
 from sclandmarks.predict.dropout import ByteDropout, relu_layer
 
 Kind = Literal["constant", "linear", "low_rank", "nearest", "kernel", "paper_network", "d_gex", "network"]
 
 FLOOR, LOWEST = 0.1, 1e-4  # where predictions bend above zero: part of the gene's mean, and least
+Flag = Annotated[bool, Field(strict=True)]
 SHAPES = 3  # raised when a module of the same spec gets other weights
 
 
@@ -43,19 +47,21 @@ class Spec:
         `SHAPES` of the code that built the module.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")  # where it is read back from a file
+
     kind: Kind
-    n_landmarks: int
-    n_targets: int
-    width: int = 0
-    depth: int = 0
-    rank: int = 0
-    axes: int = 0
-    dropout: float = 0.0
-    input_dropout: float = 0.0
-    members: int = 0
-    panel_total: bool = False
-    positive: bool = False
-    version: int = SHAPES
+    n_landmarks: Positive
+    n_targets: Positive
+    width: Count = 0
+    depth: Count = 0
+    rank: Count = 0
+    axes: Count = 0
+    dropout: Dropout = 0.0
+    input_dropout: Dropout = 0.0
+    members: Count = 0
+    panel_total: Flag = False
+    positive: Flag = False
+    version: Positive = SHAPES
 
 
 def floors(mean_T: Tensor) -> Tensor:

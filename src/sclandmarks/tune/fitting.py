@@ -75,8 +75,9 @@ class FitObjective:
     def finish(self, fitted: Fitted, mse: float, folder: Path) -> Outcome:
         """Save the model, and make the outcome of its error on the validation cells."""
         search = self.search
-        about = {"panel": search.panel, "predictor": search.predictor, "scale": getattr(self.plan.base, "unit", "log")}
-        save_model(folder / "model", fitted, self.panel, self.data.names(self.outputs), about)
+        about = {"panel": search.panel, "predictor": search.predictor}
+        made = self.data.made(getattr(self.plan.base, "unit", "log"), self.plan.context.prepare)
+        save_model(folder / "model", fitted, self.panel, self.data.names(self.outputs), about | made)
         facts = {
             "validation_mse": mse,
             "n_landmarks": float(len(self.inputs)),

@@ -19,6 +19,7 @@ from sclandmarks.errors import DataError, PanelError, SchemaError
 from sclandmarks.genes import l1000_landmarks
 from sclandmarks.io import predicting
 from sclandmarks.io.models import load_model, save_model
+from sclandmarks.io.normalisation import made_of
 from sclandmarks.io.predicting import predict_file
 from sclandmarks.learn.task import Hooks, Task, split_genes
 from sclandmarks.matrix import MemoryBatches
@@ -55,7 +56,7 @@ def models(planted: Any, names: list[str], tmp_path_factory: pytest.TempPathFact
         task = Task(MemoryBatches(X_CG[:300]), MemoryBatches(X_CG[300:]), inputs, outputs, log_base=10)
         fitted = PREDICTORS[getattr(settings, "method")](task, settings, Hooks())  # noqa: B009
         targets = [names[i] for i in outputs]
-        save_model(folder / name, fitted, SYMBOLS, targets, {"scale": getattr(settings, "unit", "log")})
+        save_model(folder / name, fitted, SYMBOLS, targets, made_of(getattr(settings, "unit", "log"), PREPARE, 80))
     return folder
 
 
@@ -89,7 +90,7 @@ def test_counts_of_the_panel_alone_in_any_order(
     """Whatever the depth, the predictions are those from values of the whole cells; blocks do not matter."""
     monkeypatch.setattr(predicting, "BLOCK", 7)
     model, out = load_model(models / "own"), tmp_path / "out.parquet"
-    done = predict_file(models / "own", write(SYMBOLS[::-1], times=times), out, PREPARE)
+    done = predict_file(models / "own", write(SYMBOLS[::-1], times=times), out)
     assert done == (30, 74, "the panel's own total")
     values_CL = torch.from_numpy(planted.values[300:330].toarray()[:, planted.positions])
     np.testing.assert_allclose(read(out, model), model.module(values_CL).detach(), rtol=1e-4, atol=1e-4)
@@ -100,7 +101,7 @@ def test_whole_cells_are_normalised_by_the_genes_of_the_model(
 ) -> None:
     """As the matrix was that it learned from."""
     model, out = load_model(models / "whole"), tmp_path / "out.parquet"
-    assert predict_file(models / "whole", write(names), out, PREPARE).normalised_by == "all reads of a cell"
+    assert predict_file(models / "whole", write(names), out).normalised_by == "all reads of a cell"
     values_CL = torch.from_numpy(planted.values[300:330].toarray()[:, planted.positions])
     np.testing.assert_allclose(read(out, model), model.module(values_CL).detach(), rtol=1e-4, atol=1e-4)
 
@@ -108,7 +109,7 @@ def test_whole_cells_are_normalised_by_the_genes_of_the_model(
 def test_a_model_of_counts_needs_the_panel_alone(models: Path, write: Any, planted: Any, tmp_path: Path) -> None:
     """Nothing is normalised."""
     model, out = load_model(models / "counts"), tmp_path / "out.parquet"
-    assert predict_file(models / "counts", write(SYMBOLS), out, PREPARE).normalised_by == "nothing"
+    assert predict_file(models / "counts", write(SYMBOLS), out).normalised_by == "nothing"
     counts_CL = torch.from_numpy(planted.counts.X_CG[300:330].toarray()[:, planted.positions]).float()
     np.testing.assert_allclose(read(out, model), model.module(counts_CL).detach(), rtol=1e-5)
 
@@ -116,14 +117,14 @@ def test_a_model_of_counts_needs_the_panel_alone(models: Path, write: Any, plant
 def test_the_panel_alone_is_refused_where_whole_cells_are_needed(models: Path, write: Any, tmp_path: Path) -> None:
     """With the setting that would do; nothing is written."""
     with pytest.raises(PanelError, match=r"80 genes of the model; got 74 that are not in .*panel_total: true"):
-        predict_file(models / "whole", write(SYMBOLS), tmp_path / "out.parquet", PREPARE)
+        predict_file(models / "whole", write(SYMBOLS), tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_a_panel_with_a_gene_missing_is_refused(models: Path, write: Any, tmp_path: Path) -> None:
     """It is named."""
     with pytest.raises(PanelError, match=r"6 genes of the model; got 1 that are not in .*first KRT19"):
-        predict_file(models / "own", write(SYMBOLS[:-1]), tmp_path / "out.parquet", PREPARE)
+        predict_file(models / "own", write(SYMBOLS[:-1]), tmp_path / "out.parquet")
 
 
 def test_what_is_no_raw_counts_is_refused(models: Path, write: Any, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_what_is_no_raw_counts_is_refused(models: Path, write: Any, tmp_path: Pa
     path = write(SYMBOLS)
     path.write_text(path.read_text().replace("c/3,", "c/3,0.5"))
     with pytest.raises(DataError, match="raw counts of cells x genes in"):
-        predict_file(models / "own", path, tmp_path / "out.parquet", PREPARE)
+        predict_file(models / "own", path, tmp_path / "out.parquet")
 
 
 def test_genes_are_found_by_id_symbol_or_ensembl_id() -> None:
