@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from scipy import sparse
 
-from sclandmarks.errors import DataError, PanelError, SchemaError, SourceError
+from sclandmarks.errors import DataError, PanelError, SchemaError, SclandmarksError, SourceError
 from sclandmarks.io.atomic import write_aside
 from sclandmarks.io.cohorts import make
 from sclandmarks.io.inspect import Inspection
@@ -28,6 +29,7 @@ from sclandmarks.prep.scprep_adapter import log_normalise
 
 BLOCK = 1024
 CELL = "cell_id"
+REGISTRY = "datasets.yaml"
 AGAIN = "Copy the model's folder again from where it was fitted, or fit it again with this version of sclandmarks."
 _log = logging.getLogger(__name__)
 
@@ -115,11 +117,19 @@ def read_counts(file: Path) -> ExpressionMatrix:
         dataset = Dataset.model_validate(found.entry)
         return make(Recipe(found.name, dataset, {found.name: dataset}), Fetched()).matrix
     except (DataError, SourceError) as error:
-        if "datasets.yaml" in error.remedy or "datasets.yaml" in error.expected:
-            raise type(error)(
-                error.expected, error.got, f"{EXPORT} No entry of datasets.yaml is asked here."
-            ) from error
-        raise
+        if REGISTRY not in error.remedy:
+            raise
+        raise _without_registry(error) from error
+
+
+def _without_registry(error: DataError | SourceError) -> SclandmarksError:
+    """Leave out of a remedy what an entry of datasets.yaml could say: here there is none."""
+    sentences = [one for one in re.split(r"(?<=[.!?])\s+", error.remedy) if REGISTRY not in one]
+    other = "Correct the path, or put the file there." if isinstance(error, SourceError) else EXPORT
+    mended = type(error)(error.expected, error.got, " ".join(sentences) or other)
+    for note in getattr(error, "__notes__", ()):
+        mended.add_note(note)
+    return mended
 
 
 def _check_fit(found: Inspection, file: Path) -> None:

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -284,11 +285,17 @@ def _resident(pid: int) -> int:
 def _size(files: Mapping[str, Path]) -> int:
     """Bytes of the files, and of all in those that are folders; what cannot be seen counts for nothing."""
     size = 0
-    for path in files.values():
-        for one in (path, *path.rglob("*")) if path.is_dir() else (path,):
-            with suppress(OSError):
-                size += one.stat().st_size
+    for one in chain.from_iterable(map(_within, files.values())):
+        with suppress(OSError):
+            size += one.stat().st_size
     return size
+
+
+def _within(path: Path) -> Iterator[Path]:
+    yield path
+    with suppress(OSError):  # too long a name, or a closed folder above
+        if path.is_dir():
+            yield from path.rglob("*")
 
 
 def _free_memory() -> float:
