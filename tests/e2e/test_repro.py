@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pytorch
+import numpy as np
+import polars as pl
 import pytest
 import torch
 import yaml
@@ -20,6 +24,7 @@ from sclandmarks import schema
 from sclandmarks.io.matrices import read_matrix
 from sclandmarks.io.models import load_model
 from sclandmarks.io.tables import read_table
+from sclandmarks.matrix import gene_positions
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -83,6 +88,24 @@ def test_matrix_models_and_panels_belong_together(done: Project) -> None:
         assert model.landmarks == panel["gene_id"].to_list()
         assert set(model.landmarks) | set(model.targets) == ids
     assert read_table(done.root / "panels/random-0.parquet", schema.PANEL).height == 20
+
+
+@pytest.mark.parametrize("name", sorted(FITS))
+def test_a_model_predicts_elsewhere_what_it_does_here(name: str, done: Project, tmp_path: Path) -> None:
+    """From its folder and a lab's own file alone, without params.yaml: as from the processed matrix."""
+    shutil.copytree(done.root / "models" / name, tmp_path / "copied")
+    command = ["sclandmarks", "predict", "copied", str(done.root / "own/islets.csv"), "--out", "out.parquet"]
+    ran = subprocess.run(command, cwd=tmp_path, env=done.environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    matrix, model = read_matrix(done.root / "data/processed"), load_model(tmp_path / "copied")
+    rows = np.flatnonzero((matrix.cells["dataset"] == "islets").to_numpy())
+    x_CL = matrix.X_CG[rows][:, gene_positions(matrix.genes, model.landmarks)].toarray()
+    cells = pl.DataFrame({"cell_id": matrix.cells["cell_id"][rows].str.strip_prefix("islets/")})
+    predicted = cells.join(pl.read_parquet(tmp_path / "out.parquet"), on="cell_id", maintain_order="left")
+    assert predicted.height == len(rows) == 180
+    with torch.no_grad():
+        wanted_CT = model.module(torch.from_numpy(x_CL)).numpy()
+    np.testing.assert_allclose(predicted.select(model.targets).to_numpy(), wanted_CT, rtol=1e-5, atol=1e-5)
 
 
 def test_the_comparison_says_what_must_be_so(done: Project) -> None:
