@@ -79,7 +79,8 @@ class KnnPredictor(LogPanel):
 class KernelParams(LogPanel):
     """A Gaussian-kernel regression: cells kept, largest rank, bandwidth, axes, and folds of the slopes (0: none).
 
-    With `positive`, predictions are bent above zero, as values are.
+    With `positive`, predictions are bent above zero, as values are. With `adaptive`, a second fit weighs landmarks and
+    axes by how much the first one's predictions depend on them.
     """
 
     seed: Seed
@@ -89,6 +90,7 @@ class KernelParams(LogPanel):
     axes: Positive
     folds: Count
     positive: Annotated[bool, Field(strict=True, exclude_if=not_)] = False
+    adaptive: Annotated[bool, Field(strict=True, exclude_if=not_)] = False
 
     @field_validator("folds")
     @classmethod

@@ -13,6 +13,7 @@ from sclandmarks.params import KernelParams, KernelPredictor
 from sclandmarks.predict.base import Fitted, held_back_mse
 from sclandmarks.predict.calibrate import stretch
 from sclandmarks.predict.kernel_axes import open_similar
+from sclandmarks.predict.kernel_metric import adapted
 from sclandmarks.predict.modules import Kernel, Similar, Spec, floors
 from sclandmarks.predict.reduced import Cut, choose_cut, factors
 from sclandmarks.predict.spectrum import Eigen, hold_back, open_feature_eigen
@@ -49,6 +50,9 @@ def fit_kernel(task: Task, settings: KernelPredictor, hooks: Hooks) -> Fitted:
     fitted to. Rank and lambda are the best pair on the held-back cells, the rank among the leading `max_rank` axes of
     the fitted values at a middling lambda.
 
+    With `adaptive`, the kernel is adapted to what the predictions of that fit depend on, see `kernel_metric`, and the
+    regression is solved once more.
+
     With `folds`, every gene's predictions are then stretched or shrunk by its slope, see `calibrate`; with `positive`
     they are bent above zero at last, when rank, lambda and slopes are chosen.
     """
@@ -74,21 +78,29 @@ def bent(module: Kernel, spec: Spec) -> tuple[Kernel, Spec]:
 
 def solve(task: Task, settings: KernelParams) -> tuple[Kernel, Spec, Cut]:
     """Fit the module, its slopes all 1."""
-    basis = open_basis(task, settings)
+    x_KL = _kept(task, settings)
+    solved = _regress(task, open_similar(task, x_KL, settings), x_KL, settings)
+    if settings.adaptive:
+        solved = _regress(task, adapted(solved[0], x_KL, settings), x_KL, settings)
+    return solved
+
+
+def _regress(task: Task, similar: Similar, x_KL: Tensor, settings: KernelParams) -> tuple[Kernel, Spec, Cut]:
+    """Choose lambda and rank of the regression on a kernel, and fit it."""
+    basis = open_basis(similar, x_KL)
     eigen = open_feature_eigen(task, basis, basis.P_KF.shape[1])
     _, head_KT = factors(eigen, eigen.scale, min(settings.max_rank, len(eigen.d_L), task.n_targets))
     coded = eigen._replace(C_LT=(eigen.C_LT @ head_KT.T).double())
     cut = choose_cut(coded, hold_back(task, coded, basis, head_KT.T), len(head_KT))
-    n_kept, n_axes = len(basis.P_KF), basis.similar.V_LA.shape[1]
+    n_kept, n_axes = len(basis.P_KF), similar.V_LA.shape[1]
     spec = Spec("kernel", task.n_landmarks, task.n_targets, width=n_kept, rank=cut.rank, axes=n_axes)
+    spec = replace(spec, adaptive=similar.weight is not None)
     return _module(basis, coded, cut.lambda_, head_KT, spec), spec, cut
 
 
 @torch.no_grad()
-def open_basis(task: Task, settings: KernelParams) -> Basis:
-    """Choose the cells to keep, the width of the kernel and its features from the training cells."""
-    x_KL = _kept(task, settings)
-    similar = open_similar(task, x_KL, settings)
+def open_basis(similar: Similar, x_KL: Tensor) -> Basis:
+    """Find the features of a kernel to the cells kept."""
     e_K, Q_KK = torch.linalg.eigh(similar.alike(x_KL).double())
     is_axis_K = e_K > NO_AXIS * e_K.max()
     P_KF = Q_KK[:, is_axis_K] / e_K[is_axis_K].sqrt()

@@ -32,7 +32,7 @@ def open_similar(task: Task, x_KL: Tensor, settings: KernelParams) -> Similar:
     similar.center, similar.scale, similar.V_LA = center_L, scale_L, V_LA
     similar.depth = _depth(similar, x_KL)
     similar.Z_KL, similar.U_KA = (x_KL - center_L) * scale_L, similar.on_axes(x_KL)
-    similar.gamma, similar.gamma_axes = (_gamma(each, settings.bandwidth) for each in (similar.Z_KL, similar.U_KA))
+    similar.gamma, similar.gamma_axes = (gamma_of(each, settings.bandwidth) for each in (similar.Z_KL, similar.U_KA))
     return similar
 
 
@@ -66,6 +66,7 @@ def _depth(similar: Similar, x_KL: Tensor) -> Tensor:
     return torch.tensor([median, 1.35 / (high - low) if high - low > 1e-3 else 0.0, DEPTH * norm])
 
 
-def _gamma(z_KA: Tensor, bandwidth: float) -> Tensor:
+def gamma_of(z_KA: Tensor, bandwidth: float) -> Tensor:
+    """Width of a kernel on what it compares of the cells kept: 1 / (bandwidth^2 s), s the typical squared distance."""
     typical = 2 * float(z_KA.square().sum(1).median())
     return torch.tensor(1 / (bandwidth**2 * max(typical, 1e-12)))

@@ -43,6 +43,8 @@ class Spec:
         The panel's values are first normalised by their own total.
     positive : bool
         Whether predictions of `kernel` or `network` are bent above zero.
+    adaptive : bool
+        Whether a `kernel` weighs landmarks by what the targets depend on.
     version : int
         `SHAPES` of the code that built the module.
     """
@@ -61,6 +63,7 @@ class Spec:
     members: Count = 0
     panel_total: Flag = False
     positive: Flag = False
+    adaptive: Flag = False
     version: Positive = SHAPES
 
 
@@ -140,10 +143,13 @@ def log_least(x_BL: Tensor) -> Tensor:
 
 
 class Similar(nn.Module):
-    """Mean of two Gaussian kernels to the cells kept: of the scaled landmarks, and of what they show above noise.
+    """Mean of Gaussian kernels to the cells kept: of the scaled landmarks, and of what they show above noise.
 
     With z = (x - center) scale the first is exp(-gamma |z - Z|^2). The second compares (z V, d) in place of z: V holds
     principal axes, each times the part of its variance that is no noise, and d tells the depth of a cell.
+
+    With `spec.adaptive` the first compares z weight, and there is a third: it compares (z T, t d), where T holds the
+    axes on which the targets depend, and t weighs the depth among them.
     """
 
     LIMIT = 3.0
@@ -156,6 +162,11 @@ class Similar(nn.Module):
     depth: Tensor
     gamma_axes: Tensor
     U_KA: Tensor
+    weight: Tensor | None
+    T_LA: Tensor
+    t: Tensor
+    gamma_learned: Tensor
+    H_KA: Tensor
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -167,19 +178,41 @@ class Similar(nn.Module):
         self.register_buffer("depth", torch.tensor([0.0, 1.0, 1.0]))
         self.register_buffer("gamma_axes", torch.ones(()))
         self.register_buffer("U_KA", torch.zeros(spec.width, spec.axes + 1))
+        self.register_buffer("weight", torch.ones(spec.n_landmarks) if spec.adaptive else None)
+        if spec.adaptive:
+            self.register_buffer("T_LA", torch.zeros(spec.n_landmarks, spec.axes))
+            self.register_buffer("t", torch.ones(()))
+            self.register_buffer("gamma_learned", torch.ones(()))
+            self.register_buffer("H_KA", torch.zeros(spec.width, spec.axes + 1))
+
+    def scaled(self, x_BL: Tensor) -> Tensor:
+        """Return z, shape (B, n_landmarks)."""
+        return (x_BL - self.center) * self.scale
+
+    def weighed(self, x_BL: Tensor) -> Tensor:
+        """Return what the first kernel compares, shape (B, n_landmarks)."""
+        z_BL = self.scaled(x_BL)
+        return z_BL if self.weight is None else z_BL * self.weight
+
+    def deep(self, x_BL: Tensor) -> Tensor:
+        """Depth: `log_least`, centred, scaled, limited to +-`LIMIT` and times its weight (`depth`), shape (B, 1)."""
+        return ((log_least(x_BL) - self.depth[0]) * self.depth[1]).clamp(-self.LIMIT, self.LIMIT) * self.depth[2]
 
     def on_axes(self, x_BL: Tensor) -> Tensor:
-        """Scores on the axes, and the depth, shape (B, n_axes + 1).
+        """Scores on the axes, and the depth, shape (B, n_axes + 1)."""
+        return torch.cat([self.scaled(x_BL) @ self.V_LA, self.deep(x_BL)], 1)
 
-        The depth is `log_least`, centred, scaled, limited to +-`LIMIT` and multiplied by its weight (`depth`).
-        """
-        depth_B1 = ((log_least(x_BL) - self.depth[0]) * self.depth[1]).clamp(-self.LIMIT, self.LIMIT) * self.depth[2]
-        return torch.cat([(x_BL - self.center) * self.scale @ self.V_LA, depth_B1], 1)
+    def on_learned(self, x_BL: Tensor) -> Tensor:
+        """Scores on the axes that the targets depend on, and the depth, shape (B, n_axes + 1)."""
+        return torch.cat([self.scaled(x_BL) @ self.T_LA, self.deep(x_BL) * self.t], 1)
 
     def alike(self, x_BL: Tensor) -> Tensor:
         """Return how alike cells are to the cells kept, between 0 and 1, shape (B, n_kept)."""
-        first_BK = alike((x_BL - self.center) * self.scale, self.Z_KL, self.gamma)
-        return (first_BK + alike(self.on_axes(x_BL), self.U_KA, self.gamma_axes)) / 2
+        by_axes_BK = alike(self.on_axes(x_BL), self.U_KA, self.gamma_axes)
+        two_BK = alike(self.weighed(x_BL), self.Z_KL, self.gamma) + by_axes_BK
+        if self.weight is None:
+            return two_BK / 2
+        return (two_BK + alike(self.on_learned(x_BL), self.H_KA, self.gamma_learned)) / 3
 
 
 class Kernel(Similar):
