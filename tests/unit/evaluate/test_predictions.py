@@ -16,6 +16,7 @@ SPECS = {
     "kernel": Spec("kernel", 5, 7, width=9, rank=2),
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2),
     "network": Spec("network", 5, 7, width=6, depth=1, rank=3, members=2),
+    "adapted kernel": Spec("kernel", 5, 7, width=9, rank=2, axes=3, adaptive=True),
     "kernel above zero": Spec("kernel", 5, 7, width=9, rank=2, positive=True),
     "positive": Spec("network", 5, 7, width=6, depth=1, rank=3, members=2, positive=True),
 }

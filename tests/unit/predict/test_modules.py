@@ -18,6 +18,7 @@ SPECS = {
     "paper_network": Spec("paper_network", 5, 7, width=6, depth=2, dropout=0.4),
     "d_gex": Spec("d_gex", 5, 7, width=6, depth=2, dropout=0.4),
     "kernel above zero": Spec("kernel", 5, 7, width=9, rank=2, axes=3, positive=True),
+    "adapted kernel": Spec("kernel", 5, 7, width=9, rank=2, axes=3, adaptive=True),
     "positive": Spec("network", 5, 7, width=6, depth=2, rank=3, members=2, positive=True),
     "network": Spec("network", 5, 7, width=6, depth=2, rank=3, dropout=0.4, input_dropout=0.2, members=2),
 }
