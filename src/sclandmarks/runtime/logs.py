@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from sclandmarks.errors import SclandmarksError
 from sclandmarks.runtime.leash import end_with_dvc
 
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
@@ -31,7 +33,14 @@ def plain_errors() -> Iterator[None]:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run the main function of a stage script under `plain_errors`, as long as the DVC that started it lives."""
+    """Run the main function of a stage script under `plain_errors`, as long as the DVC that started it lives.
+
+    Ctrl-C ends it with exit code 130 and one word.
+    """
     end_with_dvc()
     with plain_errors():
-        main()
+        try:
+            main()
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped\n")
+            raise SystemExit(INTERRUPTED) from None

@@ -55,3 +55,15 @@ def test_a_stage_that_succeeds_returns() -> None:
     ran = []
     run_stage(lambda: ran.append(1))
     assert ran == [1]
+
+
+def test_ctrl_c_ends_a_stage_with_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the exit code that shells know."""
+
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_stage(main)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
