@@ -46,6 +46,7 @@ KINDS: dict[str, Section] = {
     "reduced_rank": ReducedRankPredictor(method="reduced_rank", max_rank=6),
     "knn": KnnPredictor(method="knn", seed=0, max_cells=60),
     "kernel": KernelPredictor(method="kernel", **KERNEL),
+    "kernel, adaptive": KernelPredictor(method="kernel", adaptive=True, **KERNEL),
     "paper_linear": PaperLinearPredictor(
         method="paper_linear", scale="log", seed=0, learning_rate=0.02, max_epochs=2, patience=2
     ),
