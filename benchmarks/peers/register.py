@@ -57,9 +57,10 @@ PEERS: dict[str, Peer] = {
     "skglm": Peer("skglm", "skglm", "MultiTaskLasso on the scores of 50 PCs, path lambda_max 0.9^k, warm starts, until "
                   "so many genes are in; genes by where they enter"),
     "lassonet": Peer("lassonet", "lassonet", "regression on the scores of 50 PCs (scaled to a mean variance of 1), "
-                     "defaults but the path's start, half of the penalty at which the last gene leaves a linear model "
-                     "(its own start is too high, as its README describes), and its multiplier, 1.1 in place of 1.02, "
-                     "for time; genes by where they leave", True),
+                     "layers 10 and 10, as its README suggests (the default, 100, lets no gene leave in time), start "
+                     "of the path half of the penalty at which the last gene leaves a linear model (its own is too "
+                     "high, as its README describes), multiplier 1.1 in place of 1.02, for time; else defaults; "
+                     "genes by where they leave", True),
 }  # fmt: skip
 
 _GREEDY = {"selector": "greedy", "ridge": 0.1}
