@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from mlflow import MlflowClient
+
+from sclandmarks.tracking.orphans import is_orphan
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -159,3 +162,26 @@ def test_a_repro_killed_at_any_moment_can_be_repeated(done: Project, fresh: Proj
     project.dvc("repro", "prepare")
     assert hashes(project, *STAGES) == hashes(done, *STAGES)
     assert not [path for path in project.parts() if path.is_relative_to(project.root / "data")]
+
+
+def runs(project: Project) -> list[Any]:
+    """Runs recorded so far, the first one first."""
+    database = project.root / "state/mlflow.db"
+    client = MlflowClient(f"sqlite:///{database}") if database.exists() else None
+    experiment = client and client.get_experiment_by_name("e2e")
+    return client.search_runs([experiment.experiment_id])[::-1] if client and experiment else []
+
+
+def test_a_fit_goes_with_its_dvc_and_its_run_is_ended(project: Project, done: Project) -> None:
+    project.set("tracking.enabled", True)
+    goal = "fit@l1000-ridge"
+    with project.started("dvc", "repro", "--force", "--single-item", goal) as process:
+        wait_for(lambda: process.poll() is not None or runs(project))
+        assert process.poll() is None, process.stdout.read()
+        process.kill()  # it alone, not its stage
+        wait_for(lambda: is_orphan(runs(project)[0].data.tags))
+    assert [run.info.status for run in runs(project)] == ["RUNNING"]
+    project.dvc("repro", "--force", "--single-item", goal)
+    assert [run.info.status for run in runs(project)] == ["KILLED", "FINISHED"]
+    assert project.lock() == done.lock()
+    assert not project.parts()
