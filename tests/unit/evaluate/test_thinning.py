@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from sclandmarks.evaluate.noise import Thinning, log_values, thin
+from sclandmarks.evaluate.noise import Thinning, log_values, thin, thinning
 from sclandmarks.prep.scprep_adapter import log_normalise
 
 
@@ -33,6 +33,31 @@ def test_a_half_is_binomial(count: int) -> None:
     assert stats.chisquare(seen[possible], np.diff(below, prepend=0)[possible] * len(drawn)).pvalue > 1e-3
     assert drawn.min() >= 0
     assert drawn.max() <= count
+
+
+@pytest.mark.parametrize("count", [2**20 + 1, 2**31 - 1])
+def test_a_half_of_a_huge_count_is_as_good_as_binomial(count: int) -> None:
+    """Kolmogorov and Smirnov over 20,000 entries; bits looked at one by one would be 40 billion words."""
+    drawn = halves(sparse.csr_matrix(np.full((100, 200), count, dtype=np.int64)))
+    assert stats.kstest((drawn - count / 2) / (np.sqrt(count) / 2), "norm").pvalue > 1e-3
+    assert not np.array_equal(drawn, halves(sparse.csr_matrix(np.full((100, 200), count, dtype=np.int64)), repeat=1))
+
+
+def test_neither_the_size_of_the_parts_nor_huge_neighbours_change_a_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = sparse.csr_matrix(np.random.default_rng(0).integers(1, 5000, (40, 30)))
+    whole = halves(counts)
+    monkeypatch.setattr(thinning, "WORDS", 50)
+    assert np.array_equal(halves(counts), whole)
+    counts.data[::7] = 2**30
+    other = halves(counts)
+    kept = np.arange(len(other)) % 7 != 0
+    assert np.array_equal(other[kept], whole[kept])
+
+
+def test_draws_stay_what_they_were() -> None:
+    """Figures that are published depend on them."""
+    counts = sparse.csr_matrix(np.array([[1, 2, 64, 65], [128, 129, 1000, 100_000]]))
+    assert halves(counts, repeat=3, seed=1).tolist() == [1, 1, 36, 31, 66, 64, 499, 49735]
 
 
 def test_halves_of_a_poisson_count_are_independent() -> None:
