@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sclandmarks.errors import DataError
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import ExploreParams
 
@@ -38,6 +39,11 @@ def embed_datasets(matrix: ExpressionMatrix, settings: ExploreParams) -> tuple[p
         As `schema.EMBEDDING`.
     dict
         Data set -> fraction of variance explained by each principal component.
+
+    Raises
+    ------
+    DataError
+        If all cells of a data set are alike.
     """
     frames, explained = [], {}
     for dataset in matrix.cells["dataset"].unique(maintain_order=True):
@@ -45,6 +51,9 @@ def embed_datasets(matrix: ExpressionMatrix, settings: ExploreParams) -> tuple[p
         rng = np.random.default_rng(settings.seed)
         chosen = np.sort(rng.permutation(place)[: settings.max_cells])
         part = matrix.take(chosen)
+        if not (part.X_CG.max(axis=0) != part.X_CG.min(axis=0)).nnz:
+            remedy = "Check its counts, or leave it out of data.datasets."
+            raise DataError(f"genes that vary over the {len(chosen)} cells of {dataset}", "none", remedy)
         components = principal_components(part.X_CG, settings.n_components, settings.seed)
         tsne_C2 = embed_tsne(components.scores_CK, settings.perplexity, settings.seed)
         frames.append(_frame(part.cells, components.scores_CK, tsne_C2))

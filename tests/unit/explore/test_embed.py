@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from sclandmarks import schema
+from sclandmarks.errors import DataError
 from sclandmarks.explore.embed import embed_datasets, embed_tsne, principal_components
 from sclandmarks.matrix import ExpressionMatrix
 from sclandmarks.params import ExploreParams
@@ -75,3 +76,11 @@ def test_each_dataset_on_its_own(planted) -> None:
     np.testing.assert_allclose(alone["pc1"], frame.filter(pl.col("dataset") == "b")["pc1"], atol=1e-8)
     assert explained_alone["b"] == pytest.approx(explained["b"])
     assert frame.select(pl.col("pc1", "pc2", "tsne1", "tsne2").is_finite().all()).row(0) == (True,) * 4
+
+
+def test_cells_that_are_all_alike_are_refused(planted) -> None:
+    """By the name of their data set; a solver would find no direction at all."""
+    alike = sparse.csr_matrix(np.repeat(planted.counts.X_CG[:1].toarray(), 20, axis=0).astype(np.float32))
+    matrix = ExpressionMatrix(alike, planted.counts.cells[:20], planted.counts.genes)
+    with pytest.raises(DataError, match=r"genes that vary over the 20 cells of planted; got none"):
+        embed_datasets(matrix, SETTINGS)
