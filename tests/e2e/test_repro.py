@@ -95,7 +95,7 @@ def test_a_model_predicts_elsewhere_what_it_does_here(name: str, done: Project, 
     """From its folder and a lab's own file alone, without params.yaml: as from the processed matrix."""
     shutil.copytree(done.root / "models" / name, tmp_path / "copied")
     command = ["sclandmarks", "predict", "copied", str(done.root / "own/islets.csv"), "--out", "out.parquet"]
-    ran = subprocess.run(command, cwd=tmp_path, env=done.environment, capture_output=True, text=True, timeout=300)
+    ran = subprocess.run(command, cwd=tmp_path, env=done.environment, capture_output=True, text=True, timeout=1200)
     assert ran.returncode == 0, ran.stderr
     matrix, model = read_matrix(done.root / "data/processed"), load_model(tmp_path / "copied")
     rows = np.flatnonzero((matrix.cells["dataset"] == "islets").to_numpy())

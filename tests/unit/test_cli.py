@@ -163,6 +163,7 @@ def test_ui_of_a_taken_port_and_of_a_damaged_database_says_so(run: Run, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert_plain(run("ui", "--port", port), f"port {port} of 127.0.0.1 free", "--port")
+    monkeypatch.setattr(serving, "check_free", lambda host, port: None)  # whatever else listens on this machine
     paths.STATE.mkdir(exist_ok=True)
     paths.MLFLOW_DATABASE.write_bytes(b"no database " * 999)
     assert_plain(run("ui"), str(paths.MLFLOW_DATABASE), "damaged", "Move state/mlflow.db away")

@@ -21,14 +21,14 @@ import time
 from sclandmarks.runtime.logs import run_stage
 def main():
     print("at work", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 run_stage(main)
 """
 DVC = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
 print(child.stdout.readline().strip(), child.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -47,7 +47,7 @@ def child_of_a_killed_parent(**env: str) -> int:
 
 def test_a_stage_goes_with_its_dvc() -> None:
     pid = child_of_a_killed_parent(DVC_STAGE="fit@a")
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while started(pid) is not None:
         assert time.monotonic() < end
         time.sleep(0.01)
