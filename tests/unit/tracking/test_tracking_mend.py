@@ -133,7 +133,7 @@ def table_of(pid: int) -> str:
     return json.dumps({"write": {"/a/models": entry}, "read": {"/a/data": [entry]}})
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["of this test", "of nobody"])
 def test_processes_that_are_no_dvc_any_more_hold_nobody_up(repository: Path, pid: int) -> None:
     """One whose number this test has, as after a restart, and one that is gone."""
     (repository / RWLOCK).write_text(table_of(pid))
