@@ -46,11 +46,12 @@ class Planted(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    """Chance that a test does not seed itself is the same whatever ran before it in this process."""
+    """Chance that a test does not seed itself, and subnormal numbers, are as if nothing had run here before."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     if (torch := sys.modules.get("torch")) is not None:
         torch.manual_seed(0)
+        torch.set_flush_denormal(False)  # `open_device` sets it for the rest of its process
 
 
 @pytest.fixture
