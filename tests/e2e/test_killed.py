@@ -16,8 +16,8 @@ from sclandmarks.tracking.orphans import is_orphan
 if TYPE_CHECKING:
     from conftest import Project
 
-# Read by Python at its start: stages that die while they write, and checkpoints more often than every 10 s, after the
-# first of which training may wait to be killed.
+# Read by Python at its start: stages that die while they write, or wait there to be killed, and checkpoints more often
+# than every 10 s, after the first of which training may wait to be killed.
 HOOKS = """
 import os, signal, time
 from sclandmarks.io import atomic, checkpoints
@@ -29,6 +29,8 @@ def flush_or_die(path):
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
+    while "WAIT_AT_WRITE" in os.environ:
+        time.sleep(1)
     flush(path)
 
 atomic._flush = flush_or_die
@@ -172,10 +174,11 @@ def runs(project: Project) -> list[Any]:
     return client.search_runs([experiment.experiment_id])[::-1] if client and experiment else []
 
 
-def test_a_fit_goes_with_its_dvc_and_its_run_is_ended(project: Project, done: Project) -> None:
+def test_a_fit_goes_with_its_dvc_and_its_run_is_ended(project: Project, done: Project, hooks: str) -> None:
     project.set("tracking.enabled", True)
     goal = "fit@l1000-ridge"
-    with project.started("dvc", "repro", "--force", "--single-item", goal) as process:
+    hooked = {"PYTHONPATH": f"{hooks}:{project.root}/src", "WAIT_AT_WRITE": "1"}
+    with project.started("dvc", "repro", "--force", "--single-item", goal, **hooked) as process:
         wait_for(lambda: process.poll() is not None or runs(project))
         assert process.poll() is None, process.stdout.read()
         process.kill()  # it alone, not its stage
