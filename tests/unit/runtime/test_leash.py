@@ -14,29 +14,30 @@ import pytest
 import sclandmarks
 from sclandmarks.runtime.identity import started
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the system tells of a parent's death on Linux alone")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells of another process's end")
 
 STAGE = """
-import time
+import os, time
 from sclandmarks.runtime.logs import run_stage
 def main():
-    print("at work", flush=True)
+    print("at work", os.getpid(), flush=True)
     time.sleep(600)
 run_stage(main)
 """
 DVC = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
-print(child.stdout.readline().strip(), child.pid, flush=True)
+command = [*sys.argv[2:], sys.executable, "-c", sys.argv[1]]
+child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+print(child.stdout.readline().strip(), flush=True)
 time.sleep(600)
 """
 
 
-def child_of_a_killed_parent(**env: str) -> int:
-    """Id of a process that was at work when its parent was killed by SIGKILL."""
+def child_of_a_killed_parent(*shell: str, **env: str) -> int:
+    """Id of a process that was at work when its parent, or that of the shell between, was killed by SIGKILL."""
     kept = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     environment = kept | {"PYTHONPATH": str(Path(sclandmarks.__file__).parents[1])} | env
-    command = [sys.executable, "-c", DVC, STAGE]
+    command = [sys.executable, "-c", DVC, STAGE, *shell]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         at_work, pid = parent.stdout.readline().rsplit(maxsplit=1)
@@ -45,8 +46,9 @@ def child_of_a_killed_parent(**env: str) -> int:
     return int(pid)
 
 
-def test_a_stage_goes_with_its_dvc() -> None:
-    pid = child_of_a_killed_parent(DVC_STAGE="fit@a")
+@pytest.mark.parametrize("shell", [[], ["sh", "-c", '"$@"; exit', "sh"]], ids=["no shell", "a shell that stays"])
+def test_a_stage_goes_with_its_dvc(shell: list[str]) -> None:
+    pid = child_of_a_killed_parent(*shell, DVC_STAGE="fit@a")
     end = time.monotonic() + 300
     while started(pid) is not None:
         assert time.monotonic() < end
