@@ -51,13 +51,13 @@ def kill_workers(
 def kill_launcher(root: Path, kills: int, trials: int, seed: int, longest: float = 0.5) -> Fault:
     """Kill -9 of the launcher at random moments; its workers must go with it, and the same command goes on.
 
-    The last one is killed while trials run, which are held.
+    It is killed while trials run, of which one is held.
     """
     plan, draw, killed = quick_plan(root, trials, max_retries=99), random.Random(seed), 0
     while killed < kills:
-        held = trials // 2 if killed + 1 < kills else 0
+        held = len(_trials(plan)) + plan.workers
         with start("quick_launch.py", plan, quick={"seconds": 0.1, "held": held}) as launcher:
-            wait_until(lambda: is_at_work(plan) or launcher.poll() is not None)
+            wait_until(lambda held=held: _is_at(plan, 0, held) or launcher.poll() is not None)
             time.sleep(draw.uniform(0.0, longest))
             if launcher.poll() is not None:
                 break

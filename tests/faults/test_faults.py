@@ -50,7 +50,7 @@ def test_a_killed_launcher_takes_its_workers_along_and_the_same_command_goes_on(
     fault = fault_table.kill_launcher(tmp_path, kills=3, trials=30, seed=0)
     assert fault.tried == 3
     all_there(fault.audit, 30)
-    assert fault.audit.repeats >= 1
+    assert fault.audit.repeats >= 3
 
 
 def test_runs_agree_with_trials_one_by_one_after_the_launcher_that_records_them_was_killed(
