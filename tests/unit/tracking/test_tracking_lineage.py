@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,8 @@ stages:
 """
 
 
-def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, git: Callable[..., None]) -> Path:
     """A repository with one commit of code.py and dvc.lock."""
     git(tmp_path, "init")
     (tmp_path / "code.py").write_text("1")
@@ -47,7 +42,7 @@ def test_commit_and_dirty_flag(checkout: Path) -> None:
     assert lineage.git_tags(checkout)["git.dirty"] == "true"
 
 
-def test_no_commit_gives_no_tags(tmp_path: Path) -> None:
+def test_no_commit_gives_no_tags(tmp_path: Path, git: Callable[..., None]) -> None:
     git(tmp_path, "init")
     assert lineage.git_tags(tmp_path) == {}
 

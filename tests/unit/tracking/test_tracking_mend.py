@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,8 @@ LOCK = HEAD + FIRST + SECOND
 NEWER = LOCK.replace("2abfaa04", "ffffffff").replace("1b2b9b66", "eeeeeeee")
 
 
-def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, git: Callable[..., None]) -> Path:
     """A DVC repository with a committed lock."""
     git(tmp_path, "init")
     (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
